@@ -82,6 +82,9 @@ interface KindRules {
   empty?: unknown;
 }
 
+/** Prints a stored value of a row. */
+type Print = (value: unknown, row: object) => unknown;
+
 const JSON_TEXT: KindRules = { print: readJson, store: (value) => JSON.stringify(value) };
 
 const KINDS: Partial<Record<Kind, KindRules>> = {
@@ -107,7 +110,7 @@ export function codec<
   const byName = new Map(columns.map((column) => [column.name, column]));
   const printers = columns
     .filter(({ name }) => !omit.some((omitted) => omitted === name))
-    .map(({ name, kind }) => ({ name, print: KINDS[kind]?.print as ((value: unknown) => unknown) | undefined }));
+    .map(({ name, kind, form }) => ({ name, print: (form?.read ?? KINDS[kind]?.print) as Print | undefined }));
   const blanks = {
     ...Object.fromEntries(columns.map(({ name, kind, notNull }) => [name, notNull ? KINDS[kind]?.empty : null])),
     ...preset,
@@ -120,7 +123,7 @@ export function codec<
       if (column === undefined || value === undefined || isOther(name)) continue;
       // A `json` column that cannot be null stores JSON's own null.
       const isNull = value === null && !(column.kind === "json" && column.notNull);
-      if (!isNull) values[name] = KINDS[column.kind]?.store?.(value) ?? value;
+      if (!isNull) values[name] = (column.form?.write ?? KINDS[column.kind]?.store)?.(value) ?? value;
       else if (!column.notNull) values[name] = null;
     }
     return values;
@@ -131,7 +134,7 @@ export function codec<
       const shown: Record<string, unknown> = {};
       for (const { name, print } of printers) {
         const value: unknown = row[name];
-        shown[name] = print === undefined || value === null ? value : print(value);
+        shown[name] = print === undefined || value === null ? value : print(value, row);
       }
       return shown as Shown<T, Omitted>;
     },

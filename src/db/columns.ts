@@ -4,6 +4,7 @@
  */
 import { type ColumnBuilderRuntimeConfig, entityKind, getTableColumns } from "drizzle-orm";
 import { SQLiteColumn, SQLiteColumnBuilder, type SQLiteTable } from "drizzle-orm/sqlite-core";
+import type { ShortForm } from "#db/short/form";
 import type { Micros } from "#lib/clock";
 
 /** The kind of a column's value. `object`, `list` and `json` are JSON as text. */
@@ -30,6 +31,8 @@ interface Config<K extends Kind, Stored> {
 interface Options {
   /** Whether users may make the value so long that a list reads the value separately from its row (`db/long-values.ts`). */
   long?: boolean;
+  /** The short form in which the JSON is stored. */
+  form?: ShortForm;
 }
 
 /** `Shown` and `Given` are the types on the wire: `Shown` in answers, `Given` in bodies. */
@@ -40,9 +43,10 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
 > {
   static override readonly [entityKind] = "SluiceColumnBuilder";
 
-  constructor(kind: K, { long = false }: Options = {}) {
+  constructor(kind: K, { long = false, form }: Options = {}) {
     super("", "custom", kind);
     this.config.long = long;
+    if (form) this.config.form = form;
   }
 
   /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look up the name for each statement. */
@@ -56,11 +60,13 @@ class StoredColumn extends SQLiteColumn {
   static override readonly [entityKind] = "SluiceColumn";
   readonly kind: Kind;
   readonly isLong: boolean;
+  readonly form: ShortForm | undefined;
 
   constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
     super(table, config);
     this.kind = config.columnType as Kind; // `Builder` has set this value.
     this.isLong = config.long === true;
+    this.form = config.form;
   }
 
   /** The type that the column has in D1. */

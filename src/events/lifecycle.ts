@@ -1,5 +1,6 @@
 /** The events for the server's own changes, with the original's texts. Pure. */
-import { readJson, readOptionalJson } from "#db/database";
+import { readJson } from "#db/database";
+import { type CreatedBy, createdByForm } from "#db/short/created-by";
 import { eventOf, type Named, type Stamp } from "#events/change-event";
 import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
 import type { Micros } from "#lib/clock";
@@ -20,7 +21,7 @@ export interface PoolFacts extends Named {
 export interface FlowRunFacts {
   flow_run: Tagged & {
     run_count: number;
-    created_by: { id: string | null; type: string | null; display_value: string | null } | null;
+    created_by: CreatedBy | null;
   };
   flow: Tagged | null;
   deployment: Tagged | null;
@@ -48,7 +49,7 @@ export function readFacts(row: FactColumns, initial: State | null, validated: St
       name: row.run_name,
       tags: readJson<string[]>(row.run_tags),
       run_count: row.run_count,
-      created_by: readOptionalJson<FlowRunFacts["flow_run"]["created_by"]>(row.created_by),
+      created_by: row.created_by === null ? null : createdByForm.read(row.created_by),
     },
     flow: tagged(row.flow_id, row.flow_name, row.flow_tags),
     deployment: tagged(row.deployment_id, row.deployment_name, row.deployment_tags),

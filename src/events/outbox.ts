@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { readDetails } from "#db/short/details";
 import { FIRST_STATE_ID, STATE_ID_BEFORE, stateIdsOf } from "#db/state-pages";
 import { deployment } from "#db/tables/deployment";
 import { event_segment, sweep_mark } from "#db/tables/event";
@@ -160,6 +161,6 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
 /** Parses a state and its details. The database does not parse the details, because details that nest too deep would fail the whole statement. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
-  const details = readJson<State["state_details"]>(state.state_details);
+  const details = readDetails(readJson(state.state_details), {});
   return { ...state, type: StateType.parse(state.type), state_details: details, data: null };
 }

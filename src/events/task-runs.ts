@@ -1,7 +1,10 @@
 /** Makes task runs from the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
-import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
+import { inputsForm } from "#db/short/inputs";
+import { taskPolicyForm } from "#db/short/policy";
+import { shortStates } from "#db/short/states";
+import { beginningSql, isNewTo, MAX_OLDER_BYTES, mergedStates, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
 import { byteLength } from "#lib/bytes";
@@ -150,6 +153,20 @@ const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
     > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
 
+/** A value of the row with the newer state. */
+const ofNewer = (valueOf: (row: string) => string): string =>
+  `case when ${IS_NEWER} then ${valueOf("excluded")} else ${valueOf("task_run")} end`;
+
+/** The beginning of the present state after an upsert; see `mergedStates`. */
+const NEWER_BEGINNING = sql.raw(ofNewer(beginningSql));
+
+const MERGED = mergedStates({
+  states: sql`excluded.states`,
+  row: "excluded",
+  beginning: NEWER_BEGINNING,
+  flowRunId: `(${ofNewer((row) => `${row}.flow_run_id`)})`,
+});
+
 /** D1 takes values of 2 MB. An event has at most 1.5 MB, and the largest row has little more. */
 const MAX_STATEMENT_BYTES = 1_000_000;
 
@@ -177,12 +194,9 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
       from told where true
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
-        states = ${mergedStates(sql`excluded.states`)},
-        ${sql.raw(NEWEST.map((name) => `${name} = case when ${IS_NEWER} then excluded.${name} else task_run.${name} end`).join(", "))}
-      where exists (
-        select 1 from json_each(excluded.states)
-        where value->>'id' not in (select value->>'id' from ${OLD_STATES})
-      )`;
+        states = ${MERGED},
+        ${sql.raw(NEWEST.map((name) => `${name} = ${ofNewer((row) => `${row}.${name}`)}`).join(", "))}
+      where exists (select 1 from json_each(excluded.states) where ${isNewTo("excluded")})`;
   });
 }
 
@@ -197,7 +211,7 @@ function partsOf(record: TaskRunRecord): TaskRunRecord[] {
 
 function toRow(record: TaskRunRecord): Record<string, unknown> {
   const newest = newestOf(record);
-  return {
+  const row = {
     ...record.columns,
     id: record.id,
     flow_run_id: record.flow_run_id,
@@ -205,6 +219,8 @@ function toRow(record: TaskRunRecord): Record<string, unknown> {
     state_type: newest.type,
     state_name: newest.name,
     state_timestamp: newest.timestamp,
-    states: record.states,
+    empirical_policy: taskPolicyForm.write(record.columns.empirical_policy),
+    task_inputs: inputsForm.write(record.columns.task_inputs),
   };
+  return { ...row, states: shortStates(record.states, row) };
 }

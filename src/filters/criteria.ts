@@ -2,7 +2,8 @@
 import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import { asObject, list } from "#db/sql";
+import { createdByField } from "#db/short/created-by";
+import { list } from "#db/sql";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -141,8 +142,8 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     not_any_: noneOf(z.string(), flow_run.idempotency_key),
   }),
   created_by: combinable("FlowRunFilterCreatedBy", {
-    id_: anyOf(Uuid, sql`${asObject(flow_run.created_by)} ->> '$.id'`),
-    type_: anyOf(z.string(), sql`${asObject(flow_run.created_by)} ->> '$.type'`),
+    id_: anyOf(Uuid, createdByField(flow_run.created_by, "id")),
+    type_: anyOf(z.string(), createdByField(flow_run.created_by, "type")),
     is_null_: isNull(flow_run.created_by),
   }),
 });

@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
 import { stateOf } from "#db/rows/flow-runs";
+import { flowPolicyForm } from "#db/short/policy";
 import { keepStateId } from "#db/state-pages";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
@@ -89,7 +90,11 @@ function commitOf(
 ): Commit {
   const { workspaceId } = tools;
   const { state, changes, effects } = decision;
-  const values = { ...changedOnly(row, storedChanges(changes)), state_id: state.id, updated: context.now };
+  const values = {
+    ...changedOnly(row, storedChanges(changes, flowPolicyForm)),
+    state_id: state.id,
+    updated: context.now,
+  };
   const kept = keepStateId(workspaceId, row, state.id);
   const parent = parentUpdate(tools, row.id, decision, parentTaskRun, context.now);
   const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = ${kept.assignment}

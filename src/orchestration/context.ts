@@ -1,13 +1,14 @@
 /** The context of a run: all data that the rules see. It is made from the run's row, the client and the time. */
 import { readJson, readOptionalJson } from "#db/database";
+import { flowPolicyForm, taskPolicyForm } from "#db/short/policy";
+import { presentState } from "#db/short/states";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { readReliability } from "#wire/deployments";
-import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
-import type { State, StateType } from "#wire/state";
+import type { StateType } from "#wire/state";
 
 /** Optional values for both kinds of run: the time (default: the clock's) and the id of the lease that a rule may take. */
 type Given = Partial<Pick<RunContext, "now" | "leaseId">>;
@@ -23,7 +24,7 @@ export function flowRunContext(
     run: {
       ...row,
       state_type: row.state_type as StateType | null,
-      empirical_policy: readJson<FlowRunPolicy>(row.empirical_policy),
+      empirical_policy: flowPolicyForm.read(row.empirical_policy),
     },
     initial,
     deployment,
@@ -44,9 +45,9 @@ export function taskRunContext(
       ...row,
       state_type: row.state_type as StateType | null,
       tags: readJson<string[]>(row.tags),
-      empirical_policy: readJson<TaskRunPolicy>(row.empirical_policy),
+      empirical_policy: taskPolicyForm.read(row.empirical_policy),
     },
-    initial: readJson<State[]>(row.states).find(({ id }) => id === row.state_id) ?? null,
+    initial: presentState(row),
     flowRun,
     cached,
     slots: null,

@@ -84,5 +84,6 @@ export function joinedState(state: State): StateColumns {
     s_message: state.message,
     s_data: state.data === null ? null : JSON.stringify(state.data),
     s_details: JSON.stringify(state.state_details),
+    s_flow_run_id: state.state_details.flow_run_id ?? null,
   };
 }

@@ -5,6 +5,7 @@ import { type Micros, SECOND } from "#lib/clock";
 import { MarkLateRunsPolicy, CoreFlowPolicy, onlyWhile } from "#orchestration/policies";
 import { setStateUnlessDeleted } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
+import { createdByField } from "#db/short/created-by";
 import { each, jsonValue } from "#db/sql";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment_schedule } from "#db/tables/deployment";
@@ -71,7 +72,7 @@ export const MISSED_RUN = sql`r.id, r.next_scheduled_start_time as due,
 
 /** Joins the schedule `s` that created the run `r`, if the schedule has a policy for missed runs. */
 export const JOIN_SCHEDULE = sql`join ${deployment_schedule} s on s.workspace_id = r.workspace_id
-  and s.deployment_id = r.deployment_id and s.id = ${jsonValue("r.created_by", "$.id")} and s.missed_runs is not null`;
+  and s.deployment_id = r.deployment_id and s.id = ${createdByField(sql.raw("r.created_by"), "id")} and s.missed_runs is not null`;
 
 /**
  * The condition that the run `r` of the schedule `s` becomes Skipped: it is overdue by more than the window, and it has
@@ -84,7 +85,7 @@ export function isMissed(now: Micros): SQL {
       select 1 from ${flow_run} n where n.workspace_id = r.workspace_id and n.deployment_id = r.deployment_id
         and coalesce(n."start_time", n."expected_start_time") > r.expected_start_time
         and coalesce(n."start_time", n."expected_start_time") <= ${now}
-        and n.expected_start_time > r.expected_start_time and ${jsonValue("n.created_by", "$.id")} = s.id))`;
+        and n.expected_start_time > r.expected_start_time and ${createdByField(sql.raw("n.created_by"), "id")} = s.id))`;
 }
 
 /** The columns of a run that a poll has read. */

@@ -1,6 +1,7 @@
 /** The slots that one proposal takes before its commit, and gives back if no written state uses them. */
 import { sql } from "drizzle-orm";
 import type { TaskRunRow } from "#db/rows/task-runs";
+import { hasHadState } from "#db/short/states";
 import { task_run } from "#db/tables/task-run";
 import { log } from "#lib/log";
 import {
@@ -151,7 +152,7 @@ export class TaskRunSlots extends Lease implements ProposalSlots<TaskRunContext,
           sql`select * from ${task_run} where ${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${this.runId}`,
         );
         if (!row) return true;
-        if (unknown.some(({ decision }) => row.states.includes(decision.state.id))) return false;
+        if (unknown.some(({ decision }) => hasHadState(row, decision.state.id))) return false;
         if (await shutOut(this.tools, task_run, row)) return true;
       }
     } catch (error) {

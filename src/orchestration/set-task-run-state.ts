@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
+import { hasHadState } from "#db/short/states";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
@@ -53,7 +54,7 @@ export function setTaskRunState(
         if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
         return loaded;
       },
-      hasHadState: ({ row }, stateId) => row.states.includes(stateId),
+      hasHadState: ({ row }, stateId) => hasHadState(row, stateId),
       contextOf: ({ row, flowRun, cached }) => taskRunContext(tools, row, { flowRun, cached, leaseId: slots.leaseId }),
       decide: (context, proposed) => decideTaskRun(policy, context, proposed),
       commitOf: ({ row }, { now }, decision) => commitOf(tools, slots, row, { now, decision }),

@@ -3,7 +3,12 @@ import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/sql";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
-import { mergedStates } from "#db/task-run-states";
+import { shortDetails } from "#db/short/details";
+import type { ShortForm } from "#db/short/form";
+import { taskPolicyForm } from "#db/short/policy";
+import { shortStates } from "#db/short/states";
+import { digitsOf } from "#db/short/uuid";
+import { beginningOf, mergedStates } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import { taskRunContext } from "#orchestration/context";
@@ -17,14 +22,12 @@ import { newState, type State } from "#wire/state";
 /** Columns of a row and their new values. */
 export type ColumnValues = Record<string, string | number | null>;
 
-/** The changes of a decision as the columns store them: objects are JSON. */
-export function storedChanges(changes: Changes<FlowRunContext> | Changes<TaskRunContext>): ColumnValues {
-  return Object.fromEntries(
-    Object.entries(changes).map(([name, value]) => [
-      name,
-      typeof value === "object" && value !== null ? JSON.stringify(value) : (value as string | number | null),
-    ]),
-  );
+/** The changes of a decision as the columns store them. `policyForm` is the form of the run's policy. */
+export function storedChanges(
+  { empirical_policy, ...changes }: Changes<FlowRunContext> | Changes<TaskRunContext>,
+  policyForm: ShortForm,
+): ColumnValues {
+  return { ...changes, ...(empirical_policy && { empirical_policy: policyForm.write(empirical_policy) }) };
 }
 
 /** The list of an update's `set`. The list should name only columns that change, because SQLite rewrites each index over a named column. */
@@ -49,7 +52,7 @@ export function stateRow(workspaceId: string, flowRunId: string, of: State): typ
     workspace_id: workspaceId,
     flow_run_id: flowRunId,
     data: state.data === null ? null : JSON.stringify(state.data),
-    state_details: JSON.stringify(state.state_details),
+    state_details: JSON.stringify(shortDetails(state.state_details, { flow_run_id: flowRunId })),
   };
 }
 
@@ -94,7 +97,7 @@ export function parentUpdate(
   // The batch that creates a subflow may be written twice.
   const guard = sql`exists (select 1 from ${flow_run} r
     where r.workspace_id = ${tools.workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.state.id})
-    and instr(states, ${state.id}) = 0`;
+    and state_id is not ${state.id} and instr(states, ${state.id}) = 0 and instr(states, ${digitsOf(state.id)}) = 0`;
   return { statements: [updateTaskRun(tools.workspaceId, parent, state, changes, guard, now)], effects };
 }
 
@@ -107,8 +110,15 @@ export function updateTaskRun(
   guard: SQL,
   now: Micros,
 ): SQL {
-  const values = { ...changedOnly(row, storedChanges(changes)), state_id: state.id, updated: now };
-  const states = mergedStates(sql`${JSON.stringify([storedState(state)])}`);
+  const values = { ...changedOnly(row, storedChanges(changes, taskPolicyForm)), state_id: state.id, updated: now };
+  const stored = JSON.stringify(shortStates([storedState(state)], { ...row, state_id: null }));
+  const beginning = sql`${beginningOf(state)}`;
+  const states = mergedStates({
+    states: sql`${stored}`,
+    row: "task_run",
+    beginning,
+    flowRunId: "task_run.flow_run_id",
+  });
   return sql`update ${task_run} set ${assignments(values)}, states = ${states}
     where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
 }

@@ -13,6 +13,7 @@ import { removeOldRuns } from "#services/retention-runs";
 import { watchSize, countOldRuns } from "#services/database";
 import { repackEvents } from "#services/repack-events";
 import { topUpSchedules } from "#services/scheduler";
+import { shortenRows } from "#services/shorten-rows";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { sweepOutbox } from "#services/walk-states";
 import type { SweepTools } from "#tools";
@@ -47,6 +48,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
     { name: "pack old events", run: repackEvents },
     { name: "pack old logs", run: packOldLogs },
+    { name: "shorten rows", run: shortenRows },
     { name: "watch the database's size", run: watchSize },
     { name: "take the census", run: takeCensus },
   ],

@@ -1,6 +1,8 @@
 /** The statements of the sweeps. They read rows of all workspaces, and each row names its workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { storedDetail } from "#db/short/details";
+import { RETRY_TYPE } from "#db/short/policy";
 import { asList, each, jsonValue } from "#db/sql";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { event_resource, event_segment } from "#db/tables/event";
@@ -56,7 +58,7 @@ export function selectExpired(now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     cross join ${flow_run_state} s on s.id = r.state_id
     where r.state_type in ('PAUSED', 'CANCELLING') and r.state_type = 'PAUSED'
-      and ${jsonValue("s.state_details", "$.pause_timeout")} < ${now}
+      and ${storedDetail("s.state_details", "pause_timeout")} < ${now}
     ${nextIn(page, BY_HALTED)}`;
 }
 
@@ -107,7 +109,7 @@ export function selectOverdueRetries(period: Period, now: Micros, page: Page): S
   return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live
     ${JOIN_DEPLOYMENT}
-    where ${becameDue(period)} and r.state_name = 'AwaitingRetry' and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'
+    where ${becameDue(period)} and r.state_name = 'AwaitingRetry' and ${RETRY_TYPE} = 'in_process'
       and ${isSilentSince(period.until, now)}
       and coalesce(${jsonValue("d.reliability", "$.zombie_detection")}, 1)
     ${nextIn(page, BY_DUE)}`;

@@ -1,3 +1,4 @@
+import { digitsOf } from "#db/short/uuid";
 import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
@@ -92,7 +93,9 @@ test("a statement that fails because of one report is repeated without the repor
   const keys = await aSegment(lives.flat());
   const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
   const failing = aroundCalls(db, async (name, call, args) => {
-    const tellsOfIt = name === "batch" && textsOf(args[0] as SQL[]).some((text) => text.includes(bad?.id ?? ""));
+    const tellsOfIt =
+      name === "batch" &&
+      textsOf(args[0] as SQL[]).some((text) => text.includes(bad?.id ?? "") || text.includes(digitsOf(bad?.id ?? "")));
     if (tellsOfIt) throw new Error("D1_ERROR: no");
     return call();
   });
@@ -258,7 +261,9 @@ test("reports with non-ASCII letters are split into statements by their size in 
   });
   await recordSegments({ ...tools, db: watched }, keys);
   expect(Math.max(...bound)).toBeLessThan(2_000_000);
-  expect((await taskRunsOf(flowRunId)).map(({ states }) => states[0].message.length)).toEqual(lives.map(() => 200_000));
+  expect((await taskRunsOf(flowRunId)).map(({ states }) => states[0]?.message?.length)).toEqual(
+    lives.map(() => 200_000),
+  );
 });
 
 test("numbers and letters that JavaScript or SQL could change are recorded unchanged", async () => {
@@ -276,7 +281,7 @@ test("numbers and letters that JavaScript or SQL could change are recorded uncha
   const row = await env.DB.prepare("select name, states, task_inputs from task_run where flow_run_id = ?")
     .bind(flowRunId)
     .first<{ name: string; states: string; task_inputs: string }>();
-  expect(row?.states.split(`"data":${data}`)).toHaveLength(3);
+  expect(row?.states.split(`,${data}`)).toHaveLength(3);
   expect([row?.name, JSON.parse(row?.task_inputs ?? "")]).toEqual(["a\0b", inputs]);
 });
 
@@ -309,5 +314,5 @@ test("a task run keeps its newest thousand states, however the reports are split
   const reports = taskRunReports(life, { flowRunId });
   await deliver((await Promise.all([reports.slice(1_200), reports.slice(0, 1_200)].map(aSegment))).flat());
   const [row] = await taskRunsOf(flowRunId);
-  expect(row?.states.map(({ id }: { id: string }) => id)).toEqual(reports.slice(-1_000).map(({ id }) => id));
+  expect(row?.states.map(({ id }) => id)).toEqual(reports.slice(-1_000).map(({ id }) => id));
 });

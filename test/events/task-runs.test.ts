@@ -38,7 +38,7 @@ test("a task run has the columns of its newest state, and all states in their or
     tags: '["t"]',
     task_inputs: '{"x":[]}',
   });
-  expect(row?.states.map((state: { id: string; name: string }) => [state.id, state.name])).toEqual(
+  expect(row?.states.map((state) => [state.id, state.name])).toEqual(
     reports.map((report, index) => [report.id, LIFE[index]?.name ?? report.event.replace("prefect.task-run.", "")]),
   );
 });
@@ -141,7 +141,7 @@ test("two ids with the same key are one task run with the states of both, for an
         .slice(0, 2)
         .flat()
         .toSorted((a, b) => micros(a) - micros(b));
-      expect(shared?.states.map(({ id }: { id: string }) => id)).toEqual(byTime.map(({ id }) => id));
+      expect(shared?.states.map(({ id }) => id)).toEqual(byTime.map(({ id }) => id));
       expect(shared).toMatchObject({ state_id: byTime.at(-1)?.id, state_name: "Completed", run_count: 2 });
       for (const { state_details } of shared?.states ?? []) expect(state_details.task_run_id).toBe(shared?.id);
     }),
@@ -208,6 +208,6 @@ test("states with equal times are ordered by the progress of the run, for any or
   const runs = await taskRunsOf(flowRunId);
   expect(runs.map((run) => run.state_name)).toEqual(["Completed", "Completed", "Completed"]);
   for (const { states } of runs) {
-    expect(states.map(({ type }: { type: string }) => type)).toEqual(["PENDING", "RUNNING", "COMPLETED"]);
+    expect(states.map(({ type }) => type)).toEqual(["PENDING", "RUNNING", "COMPLETED"]);
   }
 });

@@ -452,7 +452,7 @@ describe("a reason that does not delay the run is in the answer too:", () => {
     });
     await api("POST", `/deployments/${deployment.id}/schedule`, {});
     const { results } = await env.DB.prepare(
-      "select id, created_by ->> '$.id' as schedule_id from flow_run where deployment_id = ? limit 1",
+      "select id, created_by ->> 0 as schedule_id from flow_run where deployment_id = ? limit 1",
     )
       .bind(deployment.id)
       .all<{ id: string; schedule_id: string }>();

@@ -1,4 +1,6 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { createdByForm } from "#db/short/created-by";
+import { type LabelsRow, readLabels } from "#db/short/labels";
 import { expect, test } from "vitest";
 import { START } from "#services/due";
 import { topUpSchedules } from "#services/scheduler";
@@ -57,8 +59,12 @@ test("a new schedule has its runs at once, with the original's messages", async 
   const schedule = await env.DB.prepare("select id from deployment_schedule where deployment_id = ?")
     .bind(id)
     .first("id");
-  expect(JSON.parse(String(run?.["created_by"]))).toEqual({ id: schedule, type: "SCHEDULE", display_value: "s" });
-  expect(JSON.parse(String(run?.["labels"]))).toEqual({
+  expect(createdByForm.read(String(run?.["created_by"]))).toEqual({
+    id: schedule,
+    type: "SCHEDULE",
+    display_value: "s",
+  });
+  expect(readLabels(run as unknown as LabelsRow)).toEqual({
     team: "ours",
     "prefect.flow.id": run?.["flow_id"],
     "prefect.deployment.id": id,
@@ -260,7 +266,7 @@ test.for(Object.entries(POISONED))(
     await poison(idOf("bad"), change);
     await later(0, topUpSchedules);
     const { results } = await env.DB.prepare(
-      "select deployment_id || (created_by ->> '$.display_value') as who, count(*) as many from flow_run where deployment_id in (?, ?) group by 1",
+      "select deployment_id || (created_by ->> 2) as who, count(*) as many from flow_run where deployment_id in (?, ?) group by 1",
     )
       .bind(mixed, other)
       .all<{ who: string; many: number }>();

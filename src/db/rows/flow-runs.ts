@@ -3,6 +3,8 @@ import { type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
 import { readJson } from "#db/database";
 import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
+import { readDetails } from "#db/short/details";
+import { flowPolicyForm } from "#db/short/policy";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { WorkspaceStore } from "#db/workspace-store";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
@@ -31,6 +33,7 @@ const STATE_NAMES = [
   ["message", "s_message"],
   ["data", "s_data"],
   ["state_details", "s_details"],
+  ["flow_run_id", "s_flow_run_id"],
 ] as const;
 
 /** Columns of the run's present state, as joined to the run. */
@@ -136,7 +139,7 @@ export function stateOf(row: StateColumns): State | null {
     timestamp: row.s_timestamp,
     message: row.s_message,
     data: row.s_data === null ? null : readJson<unknown>(row.s_data),
-    state_details: readJson<State["state_details"]>(row.s_details ?? "{}"),
+    state_details: readDetails(readJson(row.s_details ?? "{}"), { flow_run_id: row.s_flow_run_id }),
   };
 }
 
@@ -149,7 +152,7 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
     // For a deleted queue, the row has the name.
     work_queue_name: row.queue_name ?? row.work_queue_name,
-    empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
+    empirical_policy: { ...EMPTY_POLICY, ...flowPolicyForm.read(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
     estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
     work_pool_id: row.work_pool_id,

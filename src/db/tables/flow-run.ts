@@ -15,6 +15,9 @@ import {
   uuid,
   workspaceId,
 } from "#db/columns";
+import { type CreatedBy, createdByForm } from "#db/short/created-by";
+import { labelsForm } from "#db/short/labels";
+import { flowPolicyForm } from "#db/short/policy";
 
 export const flow_run = sqliteTable(
   "flow_run",
@@ -30,10 +33,10 @@ export const flow_run = sqliteTable(
     parameters: object({ long: true }).notNull(),
     idempotency_key: text(),
     context: object({ long: true }).notNull(),
-    empirical_policy: object({ long: true }).notNull(),
+    empirical_policy: object({ long: true, form: flowPolicyForm }).notNull(),
     tags: list<string>({ long: true }).notNull(),
-    labels: object<Record<string, string>>({ long: true }).notNull(),
-    created_by: object(),
+    labels: object<Record<string, string>>({ long: true, form: labelsForm }).notNull(),
+    created_by: object<CreatedBy>({ form: createdByForm }),
     parent_task_run_id: uuid(),
     auto_scheduled: flag().notNull(),
     infrastructure_document_id: uuid(),
@@ -104,6 +107,7 @@ export const flow_run_state = sqliteTable("flow_run_state", {
   timestamp: micros().notNull(),
   message: text({ long: true }),
   data: json({ long: true }),
+  /** In the short form of `db/short/details.ts`. */
   state_details: object({ long: true }).notNull(),
 });
 

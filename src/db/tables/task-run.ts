@@ -2,6 +2,8 @@
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import { duration, flag, entity, integer, list, micros, object, text, uuid, workspaceId } from "#db/columns";
+import { inputsForm } from "#db/short/inputs";
+import { taskPolicyForm } from "#db/short/policy";
 import type { State } from "#wire/state";
 
 export const task_run = sqliteTable(
@@ -15,15 +17,15 @@ export const task_run = sqliteTable(
     cache_key: text(),
     cache_expiration: micros(),
     task_version: text(),
-    empirical_policy: object({ long: true }).notNull(),
+    empirical_policy: object({ long: true, form: taskPolicyForm }).notNull(),
     tags: list<string>({ long: true }).notNull(),
     labels: object({ long: true }).notNull(),
-    task_inputs: object({ long: true }).notNull(),
+    task_inputs: object({ long: true, form: inputsForm }).notNull(),
     state_id: uuid(),
     state_type: text(),
     state_name: text(),
     state_timestamp: micros(),
-    /** All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp. The present state is included. */
+    /** All states so far as a JSON array, by timestamp, in the short form of `db/short/states.ts`. The present state is included. */
     states: list<State>({ long: true }).notNull(),
     run_count: integer().notNull(),
     flow_run_run_count: integer().notNull(),

@@ -1,5 +1,6 @@
 /** Creates runs of the schedules of deployments in advance. A second call changes nothing. */
 import { isPassing, readJson } from "#db/database";
+import { createdByForm } from "#db/short/created-by";
 import type { ScheduleRow } from "#db/rows/deployments";
 import { type Micros, SECOND } from "#lib/clock";
 import { chunksBySize } from "#lib/chunks";
@@ -138,7 +139,7 @@ async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: Mad
   for (const portion of chunksBySize(drafts, MOST_BYTES, (draft) => JSON.stringify(draft).length * 2)) {
     for (const { run, created } of await createFlowRuns(tools, portion)) {
       if (!created || run.created_by === null) continue;
-      const { id: scheduleId } = readJson<{ id: string }>(run.created_by);
+      const scheduleId = createdByForm.read(run.created_by).id ?? "";
       made.set(scheduleId, [...(made.get(scheduleId) ?? []), run.id]);
     }
   }

@@ -30,6 +30,9 @@ import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import { type FlowRunRow, flowRuns, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { writeWithRetry } from "#db/database";
+import { print } from "#db/print";
+import { shortLabels } from "#db/short/labels";
+import { flowPolicyForm } from "#db/short/policy";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { columnLists, each, list } from "#db/sql";
@@ -152,7 +155,7 @@ function newRun(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunR
   const state = storedState(decision.state);
   const row = {
     ...bare,
-    ...storedChanges(decision.changes),
+    ...storedChanges(decision.changes, flowPolicyForm),
     state_id: state.id,
     state_ids: JSON.stringify([state.id]),
   };
@@ -176,9 +179,11 @@ function insertRuns(workspaceId: string, newRuns: readonly NewRun[], condition: 
     on conflict do nothing returning id, labels`;
 }
 
+const LABELS = sql.raw(`json_patch(coalesce(d.labels, f.labels), json_patch(
+    case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`);
+
 const RUN = columnLists(flow_run, {
-  labels: `json_patch(coalesce(d.labels, f.labels), json_patch(
-    case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`,
+  labels: print(shortLabels(LABELS, (name) => `(v.value ->> '$.${name}')`)).sql,
 });
 
 function selectContexts(workspaceId: string, newRuns: readonly NewRun[], condition: SQL): SQL {

@@ -12,7 +12,9 @@ import { tellPools } from "#orchestration/tell-pools";
 import { writeWithRetry } from "#db/database";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
-import { each, jsonValue, list } from "#db/sql";
+import { storedDetail } from "#db/short/details";
+import { unpackUuid } from "#db/short/uuid";
+import { each, list } from "#db/sql";
 
 /** If a run has more task runs, they are deleted before the run, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;
@@ -43,7 +45,7 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   await tellPools(tools, (live ?? []).filter(isGone).map(forgotten));
   const released = (leases ?? [])
     .filter(isGone)
-    .map(({ lease_id }) => ({ kind: "release-slot", lease_id: String(lease_id) }) as const);
+    .map(({ lease_id }) => ({ kind: "release-slot", lease_id: String(unpackUuid(lease_id)) }) as const);
   await releaseSlots(tools, "", released);
   return ids.filter((id) => gone.has(id));
 }
@@ -82,7 +84,7 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 /** Selects the leases of the runs on their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select r.id as id, ${jsonValue("s.state_details", "$.deployment_concurrency_lease_id")} as lease_id
+  return sql`select r.id as id, ${storedDetail("s.state_details", "deployment_concurrency_lease_id")} as lease_id
     from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null

@@ -1,6 +1,5 @@
 /** The two graphs of a flow run: the dependencies of its task runs, and the graph that the user interface shows. */
 import { type SQL, sql } from "drizzle-orm";
-import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
 import { readBySize } from "#db/long-values";
@@ -8,7 +7,8 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import { readStates } from "#db/task-run-states";
+import { inputId, inputsForm } from "#db/short/inputs";
+import { presentState } from "#db/short/states";
 import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
@@ -48,14 +48,9 @@ export async function readDependencies(tools: Tools, id: string) {
   return mapPortions(whole, (rows) => rows.map((row) => printDependency(row, now)));
 }
 
-interface TaskInput {
-  input_type: string;
-  id?: string;
-}
-
 function printDependency(row: TaskRunRow, now: Micros) {
-  const state = readStates(row.states).find((one) => one.id === row.state_id) ?? null;
-  const inputs = Object.values(readJson<Record<string, TaskInput[]> | null>(row.task_inputs) ?? {}).flat();
+  const state = presentState(row);
+  const inputs = Object.values(inputsForm.read(row.task_inputs) ?? {}).flat();
   const upstream = new Set(inputs.flatMap((input) => (input?.input_type === "task_run" && input.id ? [input.id] : [])));
   return {
     id: row.id,
@@ -149,7 +144,7 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
 /** Selects the edges of shown nodes, the earlier parents and children first. `__parents__` has the tasks inside which a task runs. */
 function edges(): SQL {
   return sql`, input as materialized (
-      select argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
+      select ${inputId("argument")} as parent, node.id as child, node.start_time as start_time,
         parameter.key = '__parents__' as encapsulating
       from node join json_each(node.task_inputs) parameter join json_each(parameter.value) argument
     )

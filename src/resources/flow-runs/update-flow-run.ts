@@ -4,6 +4,7 @@ import type * as z from "zod";
 import { and, eq, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flowRuns } from "#db/rows/flow-runs";
+import { labelsObject, shortLabels } from "#db/short/labels";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -66,8 +67,9 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
 /** Adds labels to a run, in one statement, so two concurrent requests both succeed. Throws 404 for an unknown run. */
 export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
+  const merged = sql`json_patch(${labelsObject("flow_run")}, ${JSON.stringify(labels)})`;
   const { changes } = await tools.db.run(
-    sql`update ${flow_run} set labels = json_patch(labels, ${JSON.stringify(labels)}), updated = ${tools.clock()}
+    sql`update ${flow_run} set labels = ${shortLabels(merged, (name) => `flow_run.${name}`)}, updated = ${tools.clock()}
       where workspace_id = ${tools.workspaceId} and id = ${id}`,
   );
   if (changes === 0) throw missingObject(`Flow run with id ${id} not found`);

@@ -5,12 +5,14 @@
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
+import { readDetails } from "#db/short/details";
+import { readStates, STATES_ROW, type StatesRow } from "#db/short/states";
+import { digitsOf } from "#db/short/uuid";
 import { readBySize } from "#db/long-values";
 import { list } from "#db/sql";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import { readStates } from "#db/task-run-states";
 import { readRecorded } from "#events/read-recorded";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
@@ -20,6 +22,7 @@ import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { printState, type State, StateText, type StateType } from "#wire/state";
 
+type TaskStatesRow = StatesRow & { states: string };
 type StateRow = Omit<typeof flow_run_state.$inferSelect, "type"> & { type: StateType };
 
 const STATE_BYTES = sql.raw(
@@ -90,8 +93,8 @@ async function readFlowRunStates({ db, workspaceId }: Tools, flowRunId: string):
   return mapPortions(rows, (some) => some.map(stateOfRow));
 }
 
-function stateOfRow({ id, type, name, timestamp, message, data, state_details }: StateRow): State {
-  const details = readJson<State["state_details"]>(state_details);
+function stateOfRow({ id, flow_run_id, type, name, timestamp, message, data, state_details }: StateRow): State {
+  const details = readDetails(readJson(state_details), { flow_run_id });
   return { id, type, name, timestamp, message, data: readOptionalJson<unknown>(data), state_details: details };
 }
 
@@ -100,16 +103,17 @@ function stateOfRow({ id, type, name, timestamp, message, data, state_details }:
  * each state, and no client uses this route. So the statement reads all task runs of the workspace.
  */
 async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
-  const rows = await db.rows<{ states: string }>(
-    sql`select states from ${task_run} where workspace_id = ${workspaceId} and instr(states, ${id}) > 0`,
+  const rows = await db.rows<TaskStatesRow>(
+    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where workspace_id = ${workspaceId}
+      and (state_id = ${id} or instr(states, ${digitsOf(id)}) > 0 or instr(states, ${id}) > 0)`,
   );
-  return rows.flatMap(({ states }) => readStates(states)).find((state) => state.id === id);
+  return rows.flatMap(readStates).find((state) => state.id === id);
 }
 
 /** The states of a task run, oldest first. */
 async function readTaskRunStates(tools: Tools, taskRunId: string): Promise<State[]> {
   const [rows = []] = await readRecorded(tools, { taskRunIds: [taskRunId] }, [
-    sql`select states from ${task_run} where workspace_id = ${tools.workspaceId} and id = ${taskRunId}`,
+    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where workspace_id = ${tools.workspaceId} and id = ${taskRunId}`,
   ]);
-  return rows.flatMap(({ states }) => readStates(String(states))).toSorted((a, b) => a.timestamp - b.timestamp);
+  return (rows as unknown as TaskStatesRow[]).flatMap(readStates).toSorted((a, b) => a.timestamp - b.timestamp);
 }

@@ -3,7 +3,9 @@ import type * as z from "zod";
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/sql";
-import { readJson } from "#db/database";
+import { type LabelsRow, readLabels } from "#db/short/labels";
+import { taskPolicyForm } from "#db/short/policy";
+import { hasHadState, shortStates } from "#db/short/states";
 import { newColumns } from "#db/workspace-store";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
@@ -36,7 +38,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
   ]);
   const [present] = (found?.rows ?? []) as TaskRunRow[];
-  const created = present !== undefined && row.state_id !== null && present.states.includes(row.state_id);
+  const created = present !== undefined && row.state_id !== null && hasHadState(present, row.state_id);
   if (created && queued) tools.background(enqueueTaskRun(tools, row, queued.state, queued.isRetry));
   return { row: present ?? row, created };
 }
@@ -63,11 +65,11 @@ function idOfKeys({ workspaceId }: Tools, { task_key, dynamic_key }: Draft): str
 /** Prefect: `with_system_labels_for_task_run`. First the flow run's labels, then the system's, then the client's. */
 async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promise<Record<string, unknown>> {
   if (!id) return { ...labels };
-  const [parent] = await tools.db.rows<{ labels: string }>(
-    sql`select labels from ${flow_run} where workspace_id = ${tools.workspaceId} and id = ${id}`,
+  const [parent] = await tools.db.rows<LabelsRow>(
+    sql`select labels, flow_id, deployment_id from ${flow_run} where workspace_id = ${tools.workspaceId} and id = ${id}`,
   );
   if (!parent) throw integrityConflict();
-  return { ...readJson<Record<string, unknown>>(parent.labels), "prefect.flow-run.id": id, ...labels };
+  return { ...readLabels(parent), "prefect.flow-run.id": id, ...labels };
 }
 
 /** The new row, and the state with which the row goes to the task workers' queue; null for other task runs. */
@@ -92,9 +94,9 @@ function newRow(
   const { state, changes, effects } = decideTaskRun(policy, taskRunContext(tools, bare, { now }), proposed);
   if (!state) throw new Error("a first state was refused");
   const effect = effects.find((one) => one.kind === "enqueue-task-run");
-  const ofState = { state_id: state.id, states: JSON.stringify([storedState(state)]), background: effect ? 1 : null };
+  const row = { ...bare, ...storedChanges(changes, taskPolicyForm), state_id: state.id, background: effect ? 1 : null };
   return {
-    row: { ...bare, ...storedChanges(changes), ...ofState },
+    row: { ...row, states: JSON.stringify(shortStates([storedState(state)], row)) },
     queued: effect ? { state, isRetry: effect.retry } : null,
   };
 }

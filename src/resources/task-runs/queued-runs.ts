@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { task_run } from "#db/tables/task-run";
-import { readStates } from "#db/task-run-states";
+import { readState, readStates, type StatesRow } from "#db/short/states";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
@@ -43,14 +43,14 @@ function tryToRead(row: TaskRunRow, now: Micros): Found | Unreadable {
 }
 
 function foundOf(row: TaskRunRow, now: Micros): Found {
-  const states = readStates(row.states);
+  const states = readStates(row);
   const present = states.find((state) => state.id === row.state_id);
   if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
   const stage = stageOf(present);
   // A worker that repeats the run takes the id of the parameters from the state. Only the scheduled state has that id.
   const scheduled = states.findLast((state) => stageOf(state) === "scheduled");
-  const shown = stage === "pending" && scheduled ? { ...row, ...columnsOf(scheduled) } : row;
-  return { stage, text: JSON.stringify(printTaskRun(shown, now)) };
+  if (stage !== "pending" || !scheduled) return { stage, text: JSON.stringify(printTaskRun(row, now)) };
+  return { stage, text: JSON.stringify(printTaskRun({ ...row, ...columnsOf(scheduled) }, now, scheduled)) };
 }
 
 const columnsOf = (state: State) => ({
@@ -68,23 +68,25 @@ function stageOf(state: { type: string; state_details: { deferred?: boolean | nu
 
 /** The stages of these runs, without the runs that do not exist. */
 export async function readStages(tools: Tools, ids: readonly string[]): Promise<Map<string, Stage>> {
-  const rows = await tools.db.rows<StandingRow>(
-    sql`select id, state_type, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
-  );
+  const rows = await tools.db.rows<StandingRow>(sql`select ${STANDING} from ${task_run} where ${among(tools, ids)}`);
   return new Map(rows.map((row) => [row.id, stageOfRow(row)]));
 }
 
 /** The present state of a run. Null if the database cannot parse the states, for example because they nest too deep. */
-const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))}) where value ->> 'id' = state_id)`;
+const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))})
+  where case type when 'array' then value ->> 0 = 0 or value ->> 0 = replace(state_id, '-', '') else value ->> 'id' = state_id end)`;
 
-interface StandingRow extends Pick<TaskRunRow, "id" | "state_type"> {
+interface StandingRow extends StatesRow {
   state: string | null;
 }
 
+const STANDING = sql`id, flow_run_id, state_id, state_type, state_timestamp, ${PRESENT_STATE} as state`;
+
 /** If the state cannot be parsed, its type decides. The delivery finds out whether the run can be delivered. */
-function stageOfRow({ state_type, state }: StandingRow): Stage {
+function stageOfRow({ state, ...row }: StandingRow): Stage {
+  const { state_type } = row;
   try {
-    if (state !== null) return stageOf(readJson<State>(state));
+    if (state !== null) return stageOf(readState(readJson(state), row));
   } catch {
     // The type decides.
   }
@@ -107,8 +109,7 @@ interface WaitingRow extends StandingRow, Pick<TaskRunRow, "task_key" | "next_sc
   state_timestamp: Micros;
 }
 
-const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
-  ${PRESENT_STATE} as state`;
+const WAITING = sql`task_key, state_name, next_scheduled_start_time, ${STANDING}`;
 
 /** A page of the background tasks that are scheduled, and the `Place` of the next page; null after the last page. */
 export async function readScheduled(

@@ -4,7 +4,8 @@ import { readJson } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns, taskRunsInFull } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
-import { readStates } from "#db/task-run-states";
+import { taskPolicyForm } from "#db/short/policy";
+import { presentState } from "#db/short/states";
 import type { AskedRuns } from "#events/emit";
 import { readRecorded } from "#events/read-recorded";
 import { type FilterBody, toFilters, whereClause } from "#filters/joins";
@@ -107,12 +108,11 @@ async function onReported<T>(tools: Tools, id: string, change: () => Promise<T>)
   return change();
 }
 
-/** A task run as answers show it. */
-export function printTaskRun(row: TaskRunRow, now: Micros) {
-  const state = readStates(row.states).find((one) => one.id === row.state_id) ?? null;
+/** A task run as answers show it. `state` is the state that the answer has, if it is not the present state. */
+export function printTaskRun(row: TaskRunRow, now: Micros, state = presentState(row)) {
   return {
     ...taskRuns.print(row),
-    empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
+    empirical_policy: { ...EMPTY_POLICY, ...taskPolicyForm.read(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
     estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
     state: state && printState(state),

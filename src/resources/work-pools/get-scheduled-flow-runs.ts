@@ -1,6 +1,6 @@
 /** Gives runs to a poll of a worker or an agent. */
 import { sql } from "drizzle-orm";
-import { readJson } from "#db/database";
+import { flowPolicyForm, RETRY_TYPE } from "#db/short/policy";
 import { isLeftOut } from "#db/long-values";
 import { missingObject } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
@@ -12,7 +12,7 @@ import { missingPool, missingQueue } from "#resources/work-pools/pools";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
-import { jsonValue, list } from "#db/sql";
+import { list } from "#db/sql";
 
 /** How many times the object is called at most, if it offers runs that no worker may get. */
 const ROUNDS = 3;
@@ -85,12 +85,12 @@ async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Pr
   const isLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
   const long = rows.filter(isLong).map(({ id }) => id);
   const known = rows.filter(
-    (row) => !isLong(row) && readJson<{ retry_type?: unknown }>(row.empirical_policy).retry_type === "in_process",
+    (row) => !isLong(row) && flowPolicyForm.read(row.empirical_policy).retry_type === "in_process",
   );
   if (long.length === 0) return new Set(known.map(({ id }) => id));
   const asked = await tools.db.rows<{ id: string }>(
     sql`select id from flow_run r where r.workspace_id = ${tools.workspaceId} and r.id in ${list(long)}
-      and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'`,
+      and ${RETRY_TYPE} = 'in_process'`,
   );
   return new Set([...known, ...asked].map(({ id }) => id));
 }

@@ -5,7 +5,8 @@ import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
-import { each, jsonValue, list } from "#db/sql";
+import { RETRY_TYPE } from "#db/short/policy";
+import { each, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A run that is due or has a slot. */
@@ -79,7 +80,7 @@ export class LivePoolStore extends WorkspaceStore {
       where r.end_time is null and r.next_scheduled_start_time >= ${start} ${untilThen}
       and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
       and r.work_queue_id in ${queues} and r.state_type = 'SCHEDULED'
-      and coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'
+      and coalesce(${RETRY_TYPE}, '') <> 'in_process'
       order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
     });
     return [...holding, ...due];

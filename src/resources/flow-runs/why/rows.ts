@@ -10,6 +10,9 @@ import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/mark-late";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
+import { createdByField } from "#db/short/created-by";
+import { originId } from "#db/short/labels";
+import { RETRY_TYPE } from "#db/short/policy";
 import { asList, jsonValue, list } from "#db/sql";
 
 /** The maximum number of runs that may hold slots, of task runs and of pools. */
@@ -95,8 +98,8 @@ export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): P
 }
 
 function selectRun(run: SQL): SQL {
-  return sql`select r.id, r.name, r.created, r.deployment_id, ${jsonValue("r.labels", '$."prefect.deployment.id"')} as origin_id, r.work_queue_name,
-      r.parent_task_run_id, r.infrastructure_pid, ${jsonValue("r.empirical_policy", "$.retry_type")} as retry_type, r.run_count,
+  return sql`select r.id, r.name, r.created, r.deployment_id, ${originId("r")} as origin_id, r.work_queue_name,
+      r.parent_task_run_id, r.infrastructure_pid, ${RETRY_TYPE} as retry_type, r.run_count,
       r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
       d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_work_queue_id,
       coalesce(${jsonValue("d.reliability", "$.lazarus")}, 1) as d_lazarus,
@@ -110,7 +113,7 @@ function selectRun(run: SQL): SQL {
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${deployment_schedule} h on h.workspace_id = r.workspace_id and h.deployment_id = r.deployment_id
-      and h.id = ${jsonValue("r.created_by", "$.id")}
+      and h.id = ${createdByField(sql.raw("r.created_by"), "id")}
     left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${run}`;
