@@ -80,7 +80,7 @@ test("many small segments become few parts, and each resource keeps one index ro
   const tools = archiveTools(workspace);
   await moveAll(tools);
   expect([await bundlesIn(workspace), await indexRowsIn(workspace)]).toEqual([1, 4]);
-  const row = await env.DB.prepare("select * from event_archive").first<Record<string, unknown>>();
+  const row = await env.DB.prepare("select * from event_archive").first();
   expect(row).toMatchObject({ event_count: 300, counts: '{"test.happened":300}' });
 });
 
