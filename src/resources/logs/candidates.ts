@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { packedColumn } from "#db/packed";
 import { list } from "#db/sql";
+import { areTaskRuns } from "#db/task-run-keys";
 import { log_minute, log_segment, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -177,7 +178,7 @@ export class LogCandidates extends WorkspaceStore {
    */
   private async ofTaskRuns(ids: readonly string[], conditions: readonly SQL[]): Promise<SQL> {
     const rows = await this.db.rows<{ id: string; flow_run_id: string | null }>(
-      sql`select id, flow_run_id from ${task_run} where workspace_id = ${this.workspaceId} and id in ${list(ids)}`,
+      sql`select id, flow_run_id from ${task_run} where ${areTaskRuns(this.workspaceId, ids)}`,
     );
     // Logs of a task run without a flow run are in segments of the task run.
     const runs = this.ofRuns([...ids, ...rows.flatMap((row) => row.flow_run_id ?? [])], conditions, sql`0`);
