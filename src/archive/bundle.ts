@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { pack, unpack } from "#db/packed";
+import { fromBytes, pack, toBytes, unpack } from "#db/packed";
 import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 
 /** How many bytes the parts of a bundle have. A bundle is built in memory, where it takes twice its size for a moment. */
@@ -16,7 +16,6 @@ export const MAX_INDEX_BYTES = 1_000_000;
 
 /** The form of new bundles. */
 const FORM = 1;
-const OPEN_BRACKET = 91;
 
 const Lines = z.tuple(
   [z.object({ form: z.literal(FORM), id: z.string() })],
@@ -87,7 +86,7 @@ export class BundleBuilder {
    * of one with the same parts. So an old object that no row names is never written again while it is being removed.
    */
   build(id: string): Bundle {
-    const index = packedBytes(`[${[JSON.stringify({ form: FORM, id }), ...this.lines].join(",")}]`);
+    const index = toBytes(pack(`[${[JSON.stringify({ form: FORM, id }), ...this.lines].join(",")}]`));
     const bytes = Buffer.concat([...this.parts, index]);
     return {
       bytes,
@@ -107,7 +106,7 @@ export interface Index {
 /** Opens the bytes of an index. Throws if they are not those that were written. */
 export function openIndex(bytes: Uint8Array, { index_at, index_digest }: BundleAddress): Index {
   if (digestOf(bytes) !== index_digest) throw new Error("the index has another digest");
-  const text = unpackedText(bytes);
+  const text = unpack(fromBytes(bytes), MAX_INDEX_BYTES);
   const [, ...lines] = Lines.parse(parseJson(text, STORED_JSON_DEPTH));
   let offset = 0;
   const entries = lines.map(([header, length, digest]): Entry => {
@@ -126,14 +125,4 @@ export function isIntact({ length, digest }: Entry, bytes: Uint8Array): boolean 
 /** The first 64 bits of the SHA-256: damage is noticed, and an entry stays short. */
 function digestOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex").slice(0, 16);
-}
-
-function packedBytes(text: string): Buffer {
-  const packed = pack(text);
-  return packed.startsWith("[") ? Buffer.from(packed) : Buffer.from(packed, "hex");
-}
-
-function unpackedText(bytes: Uint8Array): string {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return unpack(buffer[0] === OPEN_BRACKET ? buffer.toString() : buffer.toString("hex"), MAX_INDEX_BYTES);
 }

@@ -1,9 +1,24 @@
 /** The first parts of the keys of the archive. The last part of a key is the digest of its bundle. */
 import type { Micros } from "#lib/clock";
-import { printTime } from "#wire/dates";
+import { parseTime, printTime } from "#wire/dates";
 
 /** The events of an hour. `hour` is its start. */
 export const eventsPrefix = (workspaceId: string, hour: Micros) => `${workspaceId}/events/${printTime(hour)}`;
+
+/** All events of a workspace. */
+export const allEventsPrefix = (workspaceId: string) => `${workspaceId}/events/`;
+
+/** The hour in the key of an object with events; undefined for any other key. */
+export function hourOfKey(key: string): Micros | undefined {
+  const [, kind, hour] = key.split("/");
+  return kind === "events" && hour !== undefined ? parseTime(hour) : undefined;
+}
+
+/** The workspace in a key. */
+export const workspaceOfKey = (key: string): string => key.slice(0, key.indexOf("/"));
+
+/** A key after all keys of a workspace: the character after the slash. */
+export const afterWorkspace = (workspaceId: string) => `${workspaceId}0`;
 
 /** A run that is past its retention, with all that belongs to it. */
 export const runPrefix = (workspaceId: string, runId: string) => `${workspaceId}/runs/${runId}`;

@@ -47,6 +47,19 @@ function dictionary(number: number): Buffer {
 
 const isText = (value: Packed): boolean => value.startsWith("[");
 
+/** The value as bytes, for the archive. */
+export function toBytes(value: Packed): Buffer {
+  return isText(value) ? Buffer.from(value) : Buffer.from(value, "hex");
+}
+
+const OPEN_BRACKET = 91;
+
+/** The value whose bytes these are. */
+export function fromBytes(bytes: Uint8Array): Packed {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer[0] === OPEN_BRACKET ? buffer.toString() : buffer.toString("hex");
+}
+
 /** The number of bytes that the value takes in a row of D1. */
 export function bytesInRow(value: Packed): number {
   return isText(value) ? Buffer.byteLength(value) : value.length / 2;

@@ -1,7 +1,8 @@
 /** A page of events from segments. The segments come in the order of their first (or last) event. */
 import { resourceId } from "#events/event";
 import type { EventFilter, Window } from "#events/filter";
-import type { Found, Header } from "#events/segment-reader";
+import type { Header } from "#events/archived-headers";
+import type { Found } from "#events/segment-reader";
 import type { Micros } from "#lib/clock";
 
 /** Where a page ended: the next page begins after this event. */

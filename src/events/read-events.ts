@@ -1,14 +1,23 @@
 /** Reads a workspace's stored events: pages, totals and counts. */
 import { type SQL, sql } from "drizzle-orm";
+import { ArchiveUnreachable } from "#archive/bucket";
 import { asObject, each } from "#db/sql";
-import { event_segment } from "#db/tables/event";
+import { event_archive, event_segment } from "#db/tables/event";
+import { BUNDLE, type BundleRow, Moved } from "#events/archived-bundles";
+import { HEADER, type Header, headerOfBundle, MAX_HEADERS } from "#events/archived-headers";
+import type { PartHeader } from "#events/archived-parts";
 import { resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
-import { earliestId, type Micros } from "#lib/clock";
+import type { Micros } from "#lib/clock";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
-import type { EventCutoff } from "#events/retention";
-import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
+import { type EventCutoff, shownSince } from "#events/retention";
+import { mayHoldNames, occurredIn, writtenSince } from "#events/segment-conditions";
+import { type Found, SegmentReader, type Stop, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
+import type { Tools } from "#tools";
+
+/** How often a count begins again because events moved while they were counted. */
+const MAX_COUNTS = 20;
 
 /** How many events match a filter. If `isWhole` is false, not all segments were read, and there are at least `total` events. */
 interface EventTotal {
@@ -18,6 +27,9 @@ interface EventTotal {
 
 /** The stored events of one workspace that are not past their retention. */
 export class EventReader extends SegmentReader {
+  /** Where the last answer stopped reading the archive; null if it read all that it needed. */
+  stop: Stop | null = null;
+
   /**
    * Returns a page of events in the filter's order. Opens only the segments that the page needs. If the page needs more
    * segments than one answer may open, the page has fewer events and says where the next page begins. Throws 422 if the
@@ -29,10 +41,10 @@ export class EventReader extends SegmentReader {
     const stop = await this.walk(query.filter, page.isDistinct ? query.window : remainder(query), {
       take: (events) => page.take(events),
       isEnough: (next) => page.isSettledBy(next),
-      more: writtenSince(query.writtenSince ?? null),
+      more: writtenSince(query.writtenSince),
       known: query.known,
     });
-    if (stop && page.isDistinct) throw tooMuch();
+    this.note(stop, page.isDistinct);
     const { found, next } = page.read(stop);
     if (next && next.occurred === query.after?.occurred && next.id === query.after.id) throw tooMuch();
     return { found, next };
@@ -56,12 +68,20 @@ export class EventReader extends SegmentReader {
       for (const { event } of events) ids.add(page.isDistinct ? resourceId(event.resource) : event.id);
     };
     const stop = await this.walk(query.filter, query.window, { take });
-    if (stop && page.isDistinct) throw tooMuch();
+    this.note(stop, page.isDistinct);
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Visits each event that matches the filter once, even if it is in two segments. Throws 422 if there are too many segments. */
-  async each(filter: EventFilter, window: Window, visit: (found: Found) => void, more = sql`true`): Promise<void> {
+  /**
+   * Visits each event that matches the filter once, even if it is in two segments. If there is too much in the archive,
+   * `stop` says which events were not visited. Throws 422 if there are too many segments in D1.
+   */
+  async each(
+    filter: EventFilter,
+    window: Window,
+    visit: (found: Found) => void,
+    rest: Pick<Parameters<SegmentReader["walk"]>[2], "snapshot" | "takeHeader"> = {},
+  ): Promise<void> {
     const seen = new Set<string>();
     const take = (events: readonly Found[]) => {
       for (const found of events) {
@@ -69,30 +89,84 @@ export class EventReader extends SegmentReader {
         seen.add(found.event.id);
       }
     };
-    if (await this.walk(filter, window, { take, more })) throw tooMuch();
+    this.note(await this.walk(filter, window, { take, ...rest }), true);
   }
 
   /**
-   * Returns how many events occurred in each hour, by the hour's start, from the counts by name in each segment. Opens
-   * only segments that cross an end of the window or that may have events past their retention. Undefined if the filter
-   * has more than names and times. Throws 422 if there are too many segments to open.
+   * Returns how many events occurred in each hour, by the hour's start, from the counts by name in each segment and
+   * bundle. Opens only segments that cross an end of the window or the end of the retention of a name. Undefined if the
+   * filter has more than names and times. Throws 422 if there are too many segments to open.
    */
   async countByHour(query: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
-    const { filter } = query;
-    if (!isPlain(filter)) return undefined;
-    const window = this.kept(query.window);
-    const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${holdsNothingOld(this.cutoff)}`;
-    const counts = await this.db.rows<{ hour: Micros; name: string; count: number }>(sql`
-      select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
-      where ${this.inWindow(window)} and ${whole} group by s.hour, c.key`);
+    if (!isPlain(query.filter)) return undefined;
+    for (let counts = 0; ; counts++) {
+      try {
+        return await this.countHours(query.filter, this.kept(query.window));
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error;
+        if (counts === MAX_COUNTS) throw new ArchiveUnreachable(error);
+      }
+    }
+  }
+
+  private async countHours(filter: EventFilter, window: Window): Promise<Map<Micros, number>> {
     const hours = new Map<Micros, number>();
     const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
-    for (const { hour, name, count } of counts) {
-      if (matchesName(filter, name)) add(hour, count);
-    }
-    await this.each(filter, window, ({ occurred }) => add(hourOf(occurred), 1), sql`not (${whole})`);
+    const { counts, rest } = await this.readCounts(filter, window);
+    for (const { hour, name, count } of counts) if (matchesName(filter, name)) add(hour, count);
+    const takeHeader = (part: PartHeader, hour: Micros) => {
+      if (!isWhole(part, window, this.cutoff)) return false;
+      for (const [name, count] of Object.entries(part.counts ?? {})) {
+        const isHidden = part.last_occurred < (this.cutoff.oldestByName.get(name) ?? -Infinity);
+        if (matchesName(filter, name) && !isHidden) add(hour, count);
+      }
+      return true;
+    };
+    await this.each(filter, window, ({ occurred }) => add(hourOf(occurred), 1), { snapshot: rest, takeHeader });
     return hours;
   }
+
+  /** Reads the counts of the segments and bundles that count as a whole, and the headers of the rest, all at one time. */
+  private async readCounts(filter: EventFilter, window: Window): Promise<{ counts: Count[]; rest: Header[] }> {
+    const { segment, bundle } = occurredIn(this.workspaceId, window);
+    const { segment: names, bundle: bundleNames } = mayHoldNames(filter);
+    const whole = (alias: string) => countsAsWhole(alias, window, this.cutoff);
+    const sums = (alias: string) => sumsByName(alias, this.cutoff);
+    const [ofSegments = [], segments = [], ofBundles = [], bundles = []] = await this.db.readAll([
+      sql`${sums("s")} from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
+        where ${segment} and ${whole("s")} group by s.hour, c.key`,
+      sql`select ${HEADER}, 1 as fits from ${event_segment} s where ${segment} and not ${whole("s")} and ${names}
+        limit ${MAX_HEADERS}`,
+      ...(this.archive
+        ? [
+            sql`${sums("a")} from ${event_archive} a, json_each(${asObject(sql`a.counts`)}) c
+              where ${bundle} and ${whole("a")} group by a.hour, c.key`,
+            sql`select ${BUNDLE} from ${event_archive} a where ${bundle} and not ${whole("a")} and ${bundleNames}`,
+          ]
+        : []),
+    ]);
+    if (segments.length === MAX_HEADERS) throw tooMuch();
+    const headers = [...(segments as unknown as Header[]), ...(bundles as unknown as BundleRow[]).map(headerOfBundle)];
+    return { counts: [...ofSegments, ...ofBundles] as unknown as Count[], rest: headers };
+  }
+
+  /** Records that an answer stops before this segment. Throws 422 if no next page continues an answer from D1. */
+  private note(stop: Stop | null, isLast: boolean): void {
+    if (stop && !stop.isArchived && isLast) throw tooMuch();
+    if (stop?.isArchived) this.stop = stop;
+  }
+}
+
+/** Reads the events of a workspace that are shown at present. */
+export function eventReader(tools: Tools): EventReader {
+  return new EventReader(tools.db, tools.workspaceId, shownSince(tools, tools.clock()), tools.archive);
+}
+
+/** How many events of a name are in the segments of an hour. */
+interface Count {
+  hour: Micros;
+  name: string;
+  count: number;
 }
 
 /** The part of the window after the cursor. */
@@ -101,19 +175,36 @@ function remainder({ filter, window, after }: EventQuery): Window {
   return filter.order === "DESC" ? { ...window, until: after.occurred } : { ...window, since: after.occurred };
 }
 
-function writtenSince(time: Micros | null): SQL {
-  return time === null ? sql`true` : sql`s.id >= ${earliestId(time)}`;
-}
-
 /** Whether the filter has only names and times. */
 function isPlain({ resource, related, any_resource, id, text }: EventFilter): boolean {
   return !resource && listOf(related).length === 0 && listOf(any_resource).length === 0 && !id?.id?.length && !text;
 }
 
-/** Whether a segment `s` certainly has no event past the retention period of its name. */
-function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
+/** Whether the counts of a segment (`s`) or bundle (`a`) are right: it is within the window and on one side of the retention of each name. */
+function countsAsWhole(alias: string, { since, until }: Window, { oldestByName }: EventCutoff): SQL {
+  const column = (name: string) => sql.raw(`${alias}.${name}`);
+  const [first, last, counts] = [column("first_occurred"), column("last_occurred"), column("counts")];
   const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
-  if (names.length === 0) return sql`true`;
-  return sql`not exists (select 1 from ${each(names)} n
-      where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
+  const isCut = sql`exists (select 1 from ${each(names)} n
+    where ${first} < n.value->>1 and ${last} >= n.value->>1 and instr(${counts}, n.value->>0) > 0)`;
+  return sql`(${first} >= ${since} and ${last} <= ${until} and ${counts} is not null
+    ${names.length > 0 ? sql`and not ${isCut}` : sql``})`;
+}
+
+/** The same for a part. */
+function isWhole(part: PartHeader, { since, until }: Window, { oldestByName }: EventCutoff): boolean {
+  const { first_occurred, last_occurred, counts } = part;
+  if (first_occurred < since || last_occurred > until || counts === null) return false;
+  return ![...oldestByName].some(
+    ([name, oldest]) => first_occurred < oldest && last_occurred >= oldest && Object.hasOwn(counts, name),
+  );
+}
+
+/** The columns of a `Count`: without events that are completely past the retention of their name. */
+function sumsByName(alias: string, { oldestByName }: EventCutoff): SQL {
+  const names = [...oldestByName];
+  const isHidden = sql`exists (select 1 from ${each(names)} n
+    where n.value->>0 = c.key and ${sql.raw(alias)}.last_occurred < n.value->>1)`;
+  const count = names.length > 0 ? sql`iif(${isHidden}, 0, c.value)` : sql`c.value`;
+  return sql`select ${sql.raw(alias)}.hour as hour, c.key as name, sum(${count}) as count`;
 }

@@ -5,7 +5,7 @@ import type { Packed } from "#db/packed";
 import { earliestId, type Micros, SECOND } from "#lib/clock";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, matchesName, type Window } from "#events/filter";
-import type { Header } from "#events/segment-reader";
+import type { Header } from "#events/archived-headers";
 import {
   BYTES,
   countByName,

@@ -1,6 +1,7 @@
 /** How long events are kept. Older events are not shown, and a sweep removes them. */
-import type { ServicesSettings } from "#env";
+import type { ServicesSettings, Settings } from "#env";
 import type { Micros } from "#lib/clock";
+import type { Tools } from "#tools";
 
 /** The settings for the retention of events, in seconds: for all events, and for events with some names. */
 type EventRetention = Pick<
@@ -21,15 +22,36 @@ const EVER: Micros = -9e18;
 /** All events are kept. */
 export const NO_CUTOFF: EventCutoff = { oldest: EVER, oldestByName: new Map() };
 
-/** The cutoff from the settings. The period of a name counts if it is shorter than the period of all events. */
-export function eventCutoff(settings: EventRetention, now: Micros): EventCutoff {
+/** Whether events move to the archive. */
+export function isMoving({ archive, settings }: Pick<Tools, "archive" | "settings">): boolean {
+  return archive !== null && settings.archive.enabled;
+}
+
+/** The cutoff of the events that are shown. With an archive, the period of the archive is the period of all events. */
+export function shownSince({ archive, settings }: Pick<Tools, "archive" | "settings">, now: Micros): EventCutoff {
+  const { db_vacuum } = settings.services;
+  return archive === null ? eventCutoff(db_vacuum, now) : eventCutoff(db_vacuum, now, archivePeriod(settings));
+}
+
+/** The cutoff of the events that stay in D1. If the moves are switched off, events end in D1 as if there were no archive. */
+export function storedSince(tools: Pick<Tools, "archive" | "settings">, now: Micros): EventCutoff {
+  return isMoving(tools) ? shownSince(tools, now) : eventCutoff(tools.settings.services.db_vacuum, now);
+}
+
+/** In seconds. 0 means for ever. */
+const archivePeriod = ({ archive }: Settings): number => archive.retention_period || Infinity;
+
+/** The cutoff from the settings. The period of a name counts if it is shorter than the period of all events, in seconds. */
+export function eventCutoff(
+  settings: EventRetention,
+  now: Micros,
+  period = settings.event_retention_period,
+): EventCutoff {
   if (!settings.types.includes("events")) return NO_CUTOFF;
-  const before = (period: number): Micros => now - period * 1_000_000;
-  const shorter = Object.entries(settings.event_retention_overrides).filter(
-    ([, period]) => period < settings.event_retention_period,
-  );
+  const before = (age: number): Micros => Math.max(EVER, now - age * 1_000_000);
+  const shorter = Object.entries(settings.event_retention_overrides).filter(([, own]) => own < period);
   return {
-    oldest: before(settings.event_retention_period),
+    oldest: before(period),
     oldestByName: new Map(shorter.map(([name, period]) => [name, before(period)])),
   };
 }

@@ -1,16 +1,28 @@
-/** Goes through a workspace's segments and returns the wanted events in them. A bounded number of segments is open at once. */
-import { type SQL, sql } from "drizzle-orm";
+/** Goes through a workspace's segments, in D1 and in the archive, and returns the wanted events in them. */
+import { sql } from "drizzle-orm";
+import { ArchiveUnreachable } from "#archive/bucket";
+import type { Archive } from "#archive/store";
 import type { Database } from "#db/database";
-import type { Packed } from "#db/packed";
+import { fromBytes, type Packed } from "#db/packed";
 import { WorkspaceStore } from "#db/workspace-store";
-import { event_segment } from "#db/tables/event";
+import { Moved } from "#events/archived-bundles";
+import { type Header, Headers, isUnread, MAX_HEADERS } from "#events/archived-headers";
+import type { PartHeader } from "#events/archived-parts";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
 import { type EventCutoff, isKept, NO_CUTOFF } from "#events/retention";
-import { hasNames, hasTexts, mayHoldResources, wasWrittenNear } from "#events/segment-conditions";
-import { BYTES, EVENTS, hourOf, readSegment, segmentsOf, type SizedKey } from "#events/segments";
+import {
+  all,
+  ANY,
+  type Condition,
+  hasTexts,
+  mayHoldNames,
+  mayHoldResources,
+  occurredIn,
+  writtenNear,
+} from "#events/segment-conditions";
+import { EVENTS, readSegment, segmentsOf } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
-import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
 
@@ -18,11 +30,12 @@ import { parseTime } from "#wire/dates";
 const MAX_OPEN_BYTES = 2_000_000;
 /** How many bytes are opened first, because most events of a page are in the newest segments. */
 const MIN_OPEN_BYTES = 200_000;
-/** How many segments' keys one read returns. */
-const MAX_KEYS = 1_000;
-/** How many segments are read for one answer, and how many bytes of them are opened. */
-const MAX_SEGMENTS_LOOKED_AT = 50_000;
+/** How many bytes of JSON are fetched from the archive at once. They are about a tenth of it, and are opened one part after the other. */
+const MAX_FETCHED_BYTES = 16_000_000;
+/** How many bytes of segments are opened for one answer. */
 const MAX_BYTES_OPENED = 200_000_000;
+/** How often one answer begins again with an hour whose events move while they are read. */
+const MAX_RESTARTS = 100;
 
 /** An event, with the time at which it occurred as a number. */
 export interface Found {
@@ -30,15 +43,13 @@ export interface Found {
   occurred: Micros;
 }
 
-/** What is known about a segment that is not open. */
-export interface Header extends SizedKey {
-  first_occurred: Micros;
-  last_occurred: Micros;
-  /** Whether the segment has an event with a wanted name. */
-  fits: number;
+/** The first segment that was not read. */
+export interface Stop extends Header {
+  /** Whether the answer needs the archive. */
+  isArchived: boolean;
 }
 
-/** How segments are read one after another. */
+/** How segments are read one after another. All functions may be called again for the same events. */
 interface Walk {
   /** Takes the wanted events of a segment. */
   take: (events: Found[]) => void;
@@ -46,19 +57,26 @@ interface Walk {
   isEnough?: (next: Header) => boolean;
   /** Takes all events of each opened segment, wanted or not. */
   look?: (events: readonly ReceivedEvent[]) => void;
-  /** One more condition on a segment `s`. */
-  more?: SQL;
-  /** The segments to read, if the caller knows them. They meet `more`. */
+  /** One more condition. */
+  more?: Condition;
+  /** The segments to read, if the caller knows them. They meet `more`. Segments that are gone are passed over. */
   known?: readonly Header[] | undefined;
+  /** The same, but `Moved` is thrown if a segment is gone. */
+  snapshot?: readonly Header[] | undefined;
+  /** Takes a part of the archive by its header alone. False if the part has to be opened. */
+  takeHeader?: (part: PartHeader, hour: Micros) => boolean;
 }
 
 /** The segments of one workspace. */
 export class SegmentReader extends WorkspaceStore {
   readonly cutoff: EventCutoff;
+  /** Null if there is no archive. */
+  protected readonly archive: Archive | null;
 
-  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF) {
+  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF, archive: Archive | null = null) {
     super({ db, workspaceId });
     this.cutoff = cutoff;
+    this.archive = archive;
   }
 
   /** The part of a window that is not past the retention. */
@@ -66,82 +84,94 @@ export class SegmentReader extends WorkspaceStore {
     return { since: Math.max(since, this.cutoff.oldest), until };
   }
 
-  /** A condition on a segment `s`: it may have events that occurred in the window. */
-  inWindow({ since, until }: Window): SQL {
-    return sql`s.workspace_id = ${this.workspaceId} and s.hour between ${hourOf(since)} and ${hourOf(until)}
-      and s.last_occurred >= ${since} and s.first_occurred <= ${until}`;
-  }
-
   /**
    * Opens segments in the filter's order until the caller has enough. Returns the first segment that was not read, or
    * null if the rest is not needed. If the filter names ids, most events are in the segments that were written near the
    * times in these ids, so those segments come first. Throws 422 if these segments alone are too many.
    */
-  async walk(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
+  async walk(filter: EventFilter, asked: Window, walk: Walk): Promise<Stop | null> {
     const ids = filter.id?.id;
     if (!ids?.length) return this.walkAll(filter, asked, walk);
-    const near = wasWrittenNear(this.workspaceId, ids);
+    const written = writtenNear(this.workspaceId, ids);
     const missing = new Set(ids);
     const look = (events: readonly ReceivedEvent[]) => events.forEach(({ id }) => missing.delete(id));
-    const { take, more = sql`true` } = walk;
-    if (near && (await this.walkAll(filter, asked, { take, look, more: sql`${near} and ${more}` }))) throw tooMuch();
+    const { take, more = ANY } = walk;
+    if (written) {
+      const stop = await this.walkAll(filter, asked, { take, look, more: all([written.near, more]) });
+      if (stop?.isArchived) return this.walkAll(filter, asked, walk);
+      if (stop) throw tooMuch();
+    }
     if (missing.size === 0) return null;
     const rest = { ...filter, id: { id: [...missing] } };
-    return this.walkAll(rest, asked, near ? { ...walk, more: sql`not ${near} and ${more}` } : walk);
+    return this.walkAll(rest, asked, written ? { ...walk, more: all([written.far, more]) } : walk);
   }
 
-  private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
+  private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Stop | null> {
     const window = this.kept(asked);
-    const { known, more = sql`true` } = walk;
-    const candidates = known ? sql`true` : await mayHoldResources(this, filter, window);
-    const condition = sql`${this.inWindow(window)} and ${candidates} and ${more}`;
-    let lookedAt = 0;
+    const headers = await this.headersOf(filter, window, walk);
     let opened = 0;
-    for (let last: Header | undefined; ;) {
-      const headers = known ? inWindow(known, window) : await this.headers(filter, condition, last);
-      last = headers.at(-1);
-      const fitting = headers.filter(({ fits }) => fits);
-      for (let next = 0, bytes = MIN_OPEN_BYTES; next < fitting.length; bytes *= 4) {
-        const first = fitting[next];
-        if (!first || walk.isEnough?.(first)) return null;
-        if (opened > MAX_BYTES_OPENED) return first;
-        const [open = []] = chunksBySize(fitting.slice(next), Math.min(bytes, MAX_OPEN_BYTES), (one) => one.bytes);
-        for (const events of await this.open(filter, open)) {
-          walk.look?.(events);
-          walk.take(this.wantedOf(filter, window, events));
+    let most = MIN_OPEN_BYTES;
+    for (let restarts = 0; ;) {
+      const next = await headers.first();
+      if (!next || walk.isEnough?.(next.header)) return null;
+      const { header, isSpent } = next;
+      if (isSpent || opened > MAX_BYTES_OPENED)
+        return { ...header, isArchived: headers.hasReadArchive || header.bundle !== undefined };
+      try {
+        if (isUnread(header)) await headers.openBundles();
+        else {
+          const group = headers.take(Math.min(most, header.bundle ? MAX_FETCHED_BYTES : MAX_OPEN_BYTES));
+          most *= 4;
+          opened += group.reduce((sum, { bytes }) => sum + bytes, 0);
+          for await (const events of this.open(headers, filter, group, walk.known !== undefined)) {
+            walk.look?.(events);
+            walk.take(this.wantedOf(filter, window, events));
+          }
         }
-        // A timer lets the process handle its other requests. Waiting for an answer of the database does not.
-        await scheduler.wait(1);
-        next += open.length;
-        opened += open.reduce((sum, header) => sum + header.bytes, 0);
+      } catch (error) {
+        if (!(error instanceof Moved) || walk.snapshot) throw error;
+        if (++restarts > MAX_RESTARTS) throw new ArchiveUnreachable(error);
+        headers.restartAt(header.hour);
       }
-      if (known || headers.length < MAX_KEYS || !last) return null;
-      lookedAt += headers.length;
-      if (lookedAt >= MAX_SEGMENTS_LOOKED_AT) return walk.isEnough?.(last) ? null : last;
     }
   }
 
-  /** The segments after `last`, in the filter's order. */
-  private headers(filter: EventFilter, condition: SQL, last: Header | undefined): Promise<Header[]> {
-    const isNewestFirst = filter.order === "DESC";
-    const time = isNewestFirst ? "last_occurred" : "first_occurred";
-    const place = sql.raw(`s.hour, s.${time}, s.id`);
-    const sorted = isNewestFirst ? sql`s.hour desc, s.last_occurred desc, s.id desc` : place;
-    const beyond = last
-      ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${last[time]}, ${last.id})`
-      : sql`true`;
-    return this.db.rows<Header>(sql`
-      select s.hour, s.id, s.first_occurred, s.last_occurred, ${BYTES} as bytes,
-        ${hasNames(filter)} as fits
-      from ${event_segment} s where ${condition} and ${beyond} order by ${sorted} limit ${MAX_KEYS}`);
+  private async headersOf(filter: EventFilter, window: Window, walk: Walk): Promise<Headers> {
+    const { more = ANY, takeHeader } = walk;
+    const known = walk.snapshot ?? walk.known?.filter((header) => header.fits && overlaps(header, window));
+    const candidates = known ? ANY : await mayHoldResources(this, filter, window);
+    return new Headers(this, this.archive, {
+      order: filter.order,
+      condition: all([occurredIn(this.workspaceId, window), candidates, more]),
+      names: mayHoldNames(filter),
+      known,
+      takeHeader,
+    });
   }
 
-  private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
-    const rows = await this.db.rows<{ id: string; events: Packed }>(
-      sql`select s.id, ${EVENTS} as events from ${segmentsOf(this.workspaceId, headers)} order by k.key`,
-    );
+  /** Opens segments one after the other. */
+  private async *open(
+    headers: Headers,
+    filter: EventFilter,
+    group: readonly Header[],
+    mayBeGone: boolean,
+  ): AsyncGenerator<ReceivedEvent[]> {
     const mayHold = hasTexts(filter);
-    return rows.map(({ id, events }) => readSegment(id, events, mayHold));
+    const [first] = group;
+    if (first?.bundle) {
+      const entries = group.flatMap(({ entry }) => entry ?? []);
+      for await (const content of headers.bundles?.contentsOf(first.bundle, entries) ?? []) {
+        yield readSegment(first.bundle.key, fromBytes(content), mayHold);
+        await breathe();
+      }
+      return;
+    }
+    const rows = await this.db.rows<{ id: string; events: Packed }>(
+      sql`select s.id, ${EVENTS} as events from ${segmentsOf(this.workspaceId, group)} order by k.key`,
+    );
+    if (headers.bundles && !mayBeGone && rows.length < group.length) throw new Moved();
+    for (const { id, events } of rows) yield readSegment(id, events, mayHold);
+    await breathe();
   }
 
   private wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {
@@ -153,14 +183,19 @@ export class SegmentReader extends WorkspaceStore {
   }
 }
 
-function inWindow(headers: readonly Header[], { since, until }: Window): Header[] {
-  return headers.filter(({ first_occurred, last_occurred }) => last_occurred >= since && first_occurred <= until);
+function overlaps({ first_occurred, last_occurred }: Header, { since, until }: Window): boolean {
+  return last_occurred >= since && first_occurred <= until;
+}
+
+/** A timer lets the process handle its other requests. Waiting for an answer of the database does not. */
+function breathe(): Promise<void> {
+  return scheduler.wait(1);
 }
 
 /** The refusal (422) of a filter that needs too many segments. */
 export function tooMuch() {
   return unprocessable(
-    `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
+    `The filter leads through more than ${MAX_HEADERS} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
       "Please narrow it by time, by name or by resource.",
   );
 }

@@ -93,6 +93,16 @@ export async function writeSegments(
   segments: readonly Segment[],
   isWork: (segment: Segment) => boolean,
 ): Promise<void> {
+  await db.repeatable(segmentStatements(db, workspaceId, segments, isWork));
+}
+
+/** The statements that write segments and their index rows. Existing rows are not changed. */
+export function segmentStatements(
+  db: Database,
+  workspaceId: string,
+  segments: readonly Segment[],
+  isWork: (segment: Segment) => boolean,
+): Statement[] {
   const described = segments.map((segment) => ({
     segment,
     resources: [...new Set(segment.events.flatMap(({ event }) => indexedResources(event)))],
@@ -126,7 +136,7 @@ export async function writeSegments(
       from ${each(rows)} where true
       on conflict do nothing`);
   }
-  await db.repeatable(statements);
+  return statements;
 }
 
 /** The first entry of a segment's column `resources`. */
@@ -229,7 +239,7 @@ export function openSegment(text: string): { events: unknown; isTooDeep: boolean
 }
 
 /** Whether a value has the fields of an event. Only our code writes segments, so the content of the fields is not checked. */
-function isEvent(value: unknown): value is ReceivedEvent {
+export function isEvent(value: unknown): value is ReceivedEvent {
   return (
     isObject(value) &&
     typeof value["id"] === "string" &&

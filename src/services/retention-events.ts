@@ -2,16 +2,16 @@
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { unpack } from "#db/packed";
-import { event_resource, event_segment } from "#db/tables/event";
+import { event_segment } from "#db/tables/event";
+import { deletions } from "#events/delete-segments";
 import { firstSegmentAsked } from "#events/outbox";
-import { type EventCutoff, eventCutoff } from "#events/retention";
+import { type EventCutoff, storedSince } from "#events/retention";
 import type { ReceivedEvent } from "#events/event";
 import { type OpenedRow, readForRewrite, rewriteSegment } from "#events/rewrite-segments";
-import { BYTES, hourOf, openSegment, PERIOD, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
-import { earliestId, type Micros, timeOfId } from "#lib/clock";
+import { BYTES, hourOf, openSegment, type SegmentKey, type SizedKey } from "#events/segments";
+import type { Micros } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
-import { each } from "#db/sql";
 import { log } from "#lib/log";
 
 /** How many pages a turn has. */
@@ -27,7 +27,7 @@ const MAX_BYTES = 8_000_000;
 export async function removeOldEvents(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.db_vacuum;
   if (!settings.types.includes("events")) return;
-  const cutoffAt = (time: Micros): EventCutoff => eventCutoff(settings, time);
+  const cutoffAt = (time: Micros): EventCutoff => storedSince(tools, time);
   const needed = await firstSegmentAsked(tools);
   const common = { everySeconds: settings.loop_seconds, pages: PAGES, table: event_segment };
   const atOnce = (most: number) => Math.min(most, settings.batch_size);
@@ -144,36 +144,4 @@ function withoutNameIn(tools: Tools, row: OpenedRow, name: string): SQL[] {
     log(tools, "error", "events of a segment cannot be taken out and stay until their hour goes", found);
     return [];
   }
-}
-
-/** Removes the segments that meet a condition, and the index rows that no longer point to a segment. */
-function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: SQL): SQL[] {
-  const chosen = segmentsOf(workspaceId, keys);
-  const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
-  return [
-    sql`with staying as materialized (
-        select o.hour, o.id, named.value as resource_id from ${each(neighbourhoods(keys))} n
-        cross join ${event_segment} o on o.workspace_id = ${workspaceId} and o.hour = n.value->>0
-          and o.id between n.value->>1 and n.value->>2
-        cross join json_each(o.resources) named
-        where (o.hour, o.id) not in ${going}
-      )
-      delete from ${event_resource} where (workspace_id, resource_id, hour, first_id) in (
-        select r.workspace_id, r.resource_id, r.hour, r.first_id from ${chosen}
-        cross join json_each(s.resources) named
-        cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = named.value
-          and r.hour = s.hour and s.id between r.first_id and r.last_id
-        where ${condition} and not exists (
-          select 1 from staying y
-          where y.resource_id = r.resource_id and y.hour = r.hour and y.id between r.first_id and r.last_id))`,
-    sql`delete from ${event_segment} where workspace_id = ${workspaceId} and (hour, id) in ${going}`,
-  ];
-}
-
-/** For each hour, the range of ids of the segments that may share an index row with one of these segments. */
-function neighbourhoods(keys: readonly SegmentKey[]): [Micros, string, string][] {
-  return [...Map.groupBy(keys, ({ hour }) => hour)].map(([hour, ofHour]) => {
-    const times = ofHour.map(({ id }) => timeOfId(id));
-    return [hour, earliestId(Math.min(...times) - PERIOD), earliestId(Math.max(...times) + PERIOD)];
-  });
 }

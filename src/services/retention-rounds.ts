@@ -44,6 +44,8 @@ export interface Round {
   table: SQLiteTable;
   /** Whether there is work in the workspace `w.id`. Default: there may be work. */
   hasWork?: (page: Pick<Page, "begun" | "before">) => SQL;
+  /** Whether an error is not caused by the items of its page. If so, the page is begun again with as many items. */
+  isOutage?: (error: unknown) => boolean;
   /** Does a bounded part of the work in one workspace. Returns where the next part begins, or null if no work is left. */
   work: (tools: Tools, page: Page) => Promise<Place | null>;
 }
@@ -62,6 +64,7 @@ export function takeRound(tools: SweepTools, round: Round): Promise<void> {
     most: round.items ?? 1_000,
     steps: round.pages ?? 8,
     tries: MAX_TRIES,
+    ...(round.isOutage && { keepsSizeOnError: round.isOutage }),
     begin: (mark) => progressAt(tools.clock(), mark, round.everySeconds),
     async step({ place, most, note }) {
       await note();

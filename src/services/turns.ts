@@ -37,7 +37,7 @@ export interface Sweep {
   /** How many times a step of one item is begun before the item is skipped. Default: once. */
   tries?: number;
   /** Whether an error that a step throws is not caused by the step's items. If so, the next turn takes as many items. */
-  keepsSizeOnError?: boolean;
+  keepsSizeOnError?: boolean | ((error: unknown) => boolean);
 }
 
 /**
@@ -71,7 +71,8 @@ async function takeStep(mark: Mark, sweep: Sweep, place: string, size: Size): Pr
   try {
     return await sweep.step({ place, most, note: () => mark.noteStep(place, size) });
   } catch (error) {
-    if (sweep.keepsSizeOnError) await mark.forgetStep();
+    const { keepsSizeOnError: keeps } = sweep;
+    if (typeof keeps === "function" ? keeps(error) : keeps) await mark.forgetStep();
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** Segments of events, the index of their resources, the marks of sweeps, and dead letters. */
+/** Segments of events, their addresses in the archive, the index of their resources, the marks of sweeps, and dead letters. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { integer, json, list, micros, object, text, uuid, workspaceId } from "#db/columns";
@@ -47,7 +47,8 @@ export const event_segment = sqliteTable(
 /**
  * The index of resources: the flow runs that an event involves, and the resource of the event if the resource is not a run. A task
  * run's events are found by its flow run, or by the task run's own id if it has no flow run. A row names the segments of some seconds.
- * The column `resources` of a segment says whether the segment has the resource. So a short run has one or two rows.
+ * The column `resources` of a segment says whether the segment has the resource. So a short run has one or two rows. When the events
+ * of an hour have moved to the archive, only the newest row of each resource is left. It leads to the bundles of the hour.
  */
 export const event_resource = sqliteTable(
   "event_resource",
@@ -61,6 +62,46 @@ export const event_resource = sqliteTable(
     last_id: uuid().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.first_id] })],
+);
+
+/**
+ * The events that have moved to the archive: a row for each bundle, which has events of one hour (`events/archived-*.ts`). An hour
+ * may have several bundles, and segments in D1 besides. No event is in both.
+ */
+export const event_archive = sqliteTable(
+  "event_archive",
+  {
+    workspace_id: workspaceId(),
+    /** The hour of `occurred` of all events in the bundle. */
+    hour: micros().notNull(),
+    /** The id of the bundle. */
+    id: uuid().notNull(),
+    /** The address of the object (`archive/bundle.ts`). */
+    key: text().notNull(),
+    bytes: integer().notNull(),
+    index_at: integer().notNull(),
+    index_digest: text().notNull(),
+    first_occurred: micros().notNull(),
+    last_occurred: micros().notNull(),
+    /** The smallest and the largest id of the segments from which the bundle was made. */
+    first_id: uuid().notNull(),
+    last_id: uuid().notNull(),
+    event_count: integer().notNull(),
+    /** JSON object: event name → number of events. Null if it would be long. */
+    counts: object<Record<string, number>>(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.hour, t.id] })],
+);
+
+/** The hours whose events were written back from the archive. They do not move again until a time. */
+export const event_restored_hour = sqliteTable(
+  "event_restored_hour",
+  {
+    workspace_id: workspaceId(),
+    hour: micros().notNull(),
+    until: micros().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.hour] })],
 );
 
 /** The place that a sweep has reached, by the name of the sweep: a time-ordered id, or JSON (`services/turns.ts`). */

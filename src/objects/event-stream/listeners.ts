@@ -1,13 +1,11 @@
 /** The sockets of a workspace's `EventStream`: their handshake, and the events and logs that listeners are shown. */
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
-import { parseSettings } from "#env";
 import type { Log } from "#wire/log";
 import type { EventsPage } from "#events/page";
-import { EventReader } from "#events/read-events";
+import { eventReader } from "#events/read-events";
 import { matchesEvent } from "#events/filter";
 import type { RecentSegments } from "#events/recent-segments";
-import { eventCutoff } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
@@ -178,9 +176,8 @@ export class Listeners {
   }
 
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
-    const cutoff = eventCutoff(parseSettings(this.object.bindings).services.db_vacuum, this.object.clock());
     const { workspace } = this.object.identity();
-    const reader = new EventReader(this.object.database(), workspace, cutoff);
+    const reader = eventReader(this.object.tools());
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const known =

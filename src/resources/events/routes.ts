@@ -5,8 +5,7 @@ import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import type { EventsPage } from "#events/page";
-import { EventReader } from "#events/read-events";
-import { eventCutoff } from "#events/retention";
+import { type EventReader, eventReader } from "#events/read-events";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
@@ -18,6 +17,7 @@ import { Buffer } from "node:buffer";
 import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
+import { printTime } from "#wire/dates";
 
 const MAX_PAGE = 50;
 
@@ -38,8 +38,15 @@ const EventsCount = embedded({
   time_interval: Float.pipe(z.number().min(0.01)).default(1),
 });
 
-const reader = ({ db, workspaceId, settings, clock }: Tools) =>
-  new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
+/** The header of an answer that did not read all that it needed from the archive. It names the time up to which it did. */
+const ARCHIVE_HEADER = "x-sluice-archive";
+
+function answerOf(body: unknown, reader: EventReader, { order }: EventFilter): unknown {
+  const { stop } = reader;
+  if (stop === null) return body;
+  const read = order === "DESC" ? `since=${printTime(stop.last_occurred)}` : `until=${printTime(stop.first_occurred)}`;
+  return Response.json(body, { headers: { [ARCHIVE_HEADER]: `partial; ${read}` } });
+}
 
 /** Gives a page, and the URL of the next page. A page has fewer events, or none, if there are too many segments to read. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
@@ -53,9 +60,10 @@ function printPage(token: PageToken, { found, next }: EventsPage, request: Reque
 
 async function firstPage(filter: EventFilter, limit: number, request: Request, tools: Tools) {
   const window = windowOf(filter, tools.clock());
-  const page = await reader(tools).firstPage({ filter, window, limit });
+  const reader = eventReader(tools);
+  const page = await reader.firstPage({ filter, window, limit });
   const token = { filter, window, total: page.total, is_whole: page.isWhole, limit, read: 0, after: null };
-  return printPage(token, page, request);
+  return answerOf(printPage(token, page, request), reader, filter);
 }
 
 export const eventRoutes = [
@@ -78,7 +86,8 @@ export const eventRoutes = [
     },
     async ({ query, request, tools }) => {
       const token = parsePageToken(query["page-token"]);
-      return printPage(token, await reader(tools).page(token), request);
+      const reader = eventReader(tools);
+      return answerOf(printPage(token, await reader.page(token), request), reader, token.filter);
     },
   ),
   route(
@@ -89,10 +98,12 @@ export const eventRoutes = [
       body: EventsCount,
       response: z.array(EventCount),
     },
-    ({ params, body, tools }) => {
+    async ({ params, body, tools }) => {
       const countable = Countable.safeParse(params.countable);
       if (!countable.success) throw wrongCountable(countable.error, params.countable, { filter: body.filter });
-      return countEvents(reader(tools), { ...body, countable: countable.data }, tools.clock());
+      const reader = eventReader(tools);
+      const counts = await countEvents(reader, { ...body, countable: countable.data }, tools.clock());
+      return answerOf(counts, reader, body.filter);
     },
   ),
 ];

@@ -1,0 +1,108 @@
+/** Removes archived events past their retention, and objects of the archive that no row names. */
+import { sql } from "drizzle-orm";
+import * as z from "zod";
+import { ArchiveUnreachable } from "#archive/bucket";
+import { afterWorkspace, allEventsPrefix, hourOfKey, workspaceOfKey } from "#archive/keys";
+import type { Archive } from "#archive/store";
+import { event_archive } from "#db/tables/event";
+import { leftoversOf, removeArchivedHour } from "#events/archived-removal";
+import { isOutage } from "#events/dead-letters";
+import { shownSince } from "#events/retention";
+import { hourOf } from "#events/segments";
+import { DAY, type Micros } from "#lib/clock";
+import { log } from "#lib/log";
+import { takeRound } from "#services/retention-rounds";
+import { takeTurn } from "#services/turns";
+import { inWorkspace, type SweepTools } from "#tools";
+
+/** How many hours a turn removes. */
+const HOURS = 20;
+const isPassing = (error: unknown) => error instanceof ArchiveUnreachable || isOutage(error);
+
+/** Removes archived events by whole hours that are past the retention of the archive. */
+export async function removeArchivedEvents(tools: SweepTools): Promise<void> {
+  const { archive, settings } = tools;
+  if (archive === null || !settings.services.db_vacuum.types.includes("events")) return;
+  const end = (begun: Micros) => hourOf(shownSince(tools, begun).oldest);
+  await takeRound(tools, {
+    name: "archived events",
+    everySeconds: settings.services.db_vacuum.loop_seconds,
+    pages: HOURS,
+    table: event_archive,
+    isOutage: isPassing,
+    hasWork: ({ begun }) => sql`exists (select 1 from ${event_archive} a
+      where a.workspace_id = w.id and a.hour < ${end(begun)})`,
+    async work(own, { begun, after, most }) {
+      const [next] = await own.db.rows<{ hour: Micros }>(sql`select a.hour from ${event_archive} a
+        where a.workspace_id = ${own.workspaceId} and a.hour > ${after?.at ?? -9e18} and a.hour < ${end(begun)}
+        order by a.hour limit 1`);
+      if (!next) return null;
+      if (most > 0) await removeArchivedHour({ ...own, archive }, next.hour);
+      return { at: next.hour, id: "" };
+    },
+  });
+}
+
+/** How many pages of keys a turn reads. */
+const PAGES = 4;
+const KEYS = 1_000;
+/** A younger object may get its row yet. No writer lives so long. */
+const MIN_AGE: Micros = DAY;
+
+/** When the search began, and the last key that was looked at; null if the search is complete. */
+const Search = z.object({ begun: z.number(), after: z.string().nullable() });
+
+/**
+ * Searches the bucket for objects with events that no row names, once a day, and removes those older than a day. They
+ * are left by a process that died between the write of an object and the transaction, or between a transaction and the
+ * removal of an object.
+ */
+export async function removeLeftoverObjects(tools: SweepTools): Promise<void> {
+  const { archive } = tools;
+  if (archive === null) return;
+  await takeTurn(tools, {
+    name: "leftover objects",
+    most: KEYS,
+    steps: PAGES,
+    keepsSizeOnError: isPassing,
+    begin(mark) {
+      const search = mark === null ? undefined : Search.safeParse(JSON.parse(mark)).data;
+      if (search && search.after !== null) return mark;
+      if (search && tools.clock() < search.begun + DAY) return null;
+      return JSON.stringify({ begun: tools.clock(), after: "" });
+    },
+    async step({ place, most, note }) {
+      await note();
+      const { begun, after } = Search.parse(JSON.parse(place));
+      const next = await searchPage({ ...tools, archive }, after ?? "", Math.max(1, most), most > 0);
+      return { place: JSON.stringify({ begun, after: next }), isEnd: next === null };
+    },
+  });
+}
+
+/** Looks at the next keys of one workspace. Returns where the search goes on; null at the end. */
+async function searchPage(
+  tools: SweepTools & { archive: Archive },
+  after: string,
+  most: number,
+  isRemoving: boolean,
+): Promise<string | null> {
+  const { archive } = tools;
+  const before = tools.clock() - MIN_AGE;
+  const {
+    keys: [next],
+  } = await archive.listOlder("", Infinity, { after, limit: 1 });
+  if (next === undefined) return null;
+  const workspaceId = workspaceOfKey(next);
+  const page = await archive.listOlder(allEventsPrefix(workspaceId), before, { after, limit: most });
+  const objects = page.keys.flatMap((key) => {
+    const hour = hourOfKey(key);
+    return hour === undefined ? [] : { key, hour };
+  });
+  if (isRemoving && objects.length > 0) {
+    const leftovers = await leftoversOf(inWorkspace(tools, workspaceId), objects);
+    if (leftovers.length > 0) log(tools, "warn", "objects that no row names are removed", { keys: leftovers });
+    await archive.delete(leftovers);
+  }
+  return page.next ?? afterWorkspace(workspaceId);
+}
