@@ -2,18 +2,7 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { answersOf, NAMES, RUNS } from "./archive-queries";
-import {
-  archiveTools,
-  bundlesIn,
-  emptyEvents,
-  HOUR,
-  moveAll,
-  readerOf,
-  segmentsIn,
-  settleOutbox,
-  silence,
-  write,
-} from "./archive-world";
+import { archiveTools, emptyEvents, HOUR, moveAll, readerOf, settleOutbox, silence, write } from "./archive-world";
 
 beforeEach(async () => {
   await emptyEvents();
@@ -73,13 +62,3 @@ test(
     );
   },
 );
-
-test("only segments that nobody needs in D1 move", async () => {
-  const workspace = crypto.randomUUID();
-  await write(workspace, [{ age: 30 * HOUR }], { ago: 30 * HOUR });
-  await write(workspace, [{ age: 30 * HOUR }], { ago: 2 * HOUR });
-  await write(workspace, [{ age: 30 * HOUR }], { ago: 30 * HOUR, isWork: true });
-  await write(workspace, [{ age: 24 * HOUR }], { ago: 24 * HOUR });
-  await moveAll(archiveTools(workspace));
-  expect([await segmentsIn(workspace), await bundlesIn(workspace)]).toEqual([3, 1]);
-});
