@@ -5,8 +5,8 @@ import { parseTime, printTime } from "#wire/dates";
 /** The events of an hour. `hour` is its start. */
 export const eventsPrefix = (workspaceId: string, hour: Micros) => `${workspaceId}/events/${printTime(hour)}`;
 
-/** All events of a workspace. */
-export const allEventsPrefix = (workspaceId: string) => `${workspaceId}/events/`;
+/** All objects of a workspace. */
+export const workspacePrefix = (workspaceId: string) => `${workspaceId}/`;
 
 /** The hour in the key of an object with events; undefined for any other key. */
 export function hourOfKey(key: string): Micros | undefined {
@@ -23,5 +23,11 @@ export const afterWorkspace = (workspaceId: string) => `${workspaceId}0`;
 /** A run that is past its retention, with all that belongs to it. */
 export const runPrefix = (workspaceId: string, runId: string) => `${workspaceId}/runs/${runId}`;
 
-/** The logs of a run that ended long ago. */
-export const logsPrefix = (workspaceId: string, runId: string) => `${workspaceId}/logs/${runId}`;
+/** The logs of runs that ended long ago. `start` is the start of the first run. */
+export const logsPrefix = (workspaceId: string, start: Micros) => `${workspaceId}/logs/${printTime(start)}`;
+
+/** The start of the first run in the key of an object with logs; undefined for any other key. */
+export function startOfKey(key: string): Micros | undefined {
+  const [, kind, start] = key.split("/");
+  return kind === "logs" && start !== undefined ? parseTime(start) : undefined;
+}

@@ -6,7 +6,7 @@ import { deployment, deployment_schedule, deployment_version } from "#db/tables/
 import { dead_letter, event_resource, event_segment, sweep_mark } from "#db/tables/event";
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_count, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
-import { log_minute, log_segment } from "#db/tables/log";
+import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { configuration, variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -29,6 +29,8 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [event_resource, "events"],
   [log_segment, "logs"],
   [log_minute, "logs"],
+  [log_archive, "logs"],
+  [log_restored_run, "logs"],
   [flow_run_count, "other"],
   [flow, "other"],
   [deployment, "other"],

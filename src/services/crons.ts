@@ -3,12 +3,14 @@ import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
 import { archiveEvents } from "#services/archive-events";
+import { archiveLogs } from "#services/archive-logs";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { takeCensus } from "#services/census";
 import { markSilentDeployments, wakePools } from "#services/foreman";
 import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
 import { packOldLogs } from "#services/repack-logs";
 import { removeArchivedEvents, removeLeftoverObjects } from "#services/retention-archive";
+import { removeArchivedLogs } from "#services/retention-archived-logs";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
@@ -45,8 +47,10 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "schedule anew", service: "lazarus", run: scheduleAnew },
     { name: "cancel left children", service: "cancellation_cleanup", run: cancelLeftChildren },
     { name: "archive events", run: archiveEvents },
+    { name: "archive logs", run: archiveLogs },
     { name: "remove old events", service: "db_vacuum", run: removeOldEvents },
     { name: "remove archived events", service: "db_vacuum", run: removeArchivedEvents },
+    { name: "remove archived logs", service: "db_vacuum", run: removeArchivedLogs },
     { name: "remove leftover objects", run: removeLeftoverObjects },
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },

@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { ArchiveUnreachable } from "#archive/bucket";
-import { afterWorkspace, allEventsPrefix, hourOfKey, workspaceOfKey } from "#archive/keys";
+import { afterWorkspace, hourOfKey, startOfKey, workspaceOfKey, workspacePrefix } from "#archive/keys";
 import type { Archive } from "#archive/store";
 import { event_archive } from "#db/tables/event";
 import { leftoversOf, removeArchivedHour } from "#events/archived-removal";
@@ -11,9 +11,10 @@ import { shownSince } from "#events/retention";
 import { hourOf } from "#events/segments";
 import { DAY, type Micros } from "#lib/clock";
 import { log } from "#lib/log";
+import { leftoverLogsOf } from "#resources/logs/archived-removal";
 import { takeRound } from "#services/retention-rounds";
 import { takeTurn } from "#services/turns";
-import { inWorkspace, type SweepTools } from "#tools";
+import { inWorkspace, type SweepTools, type Tools } from "#tools";
 
 /** How many hours a turn removes. */
 const HOURS = 20;
@@ -53,7 +54,7 @@ const MIN_AGE: Micros = DAY;
 const Search = z.object({ begun: z.number(), after: z.string().nullable() });
 
 /**
- * Searches the bucket for objects with events that no row names, once a day, and removes those older than a day. They
+ * Searches the bucket for objects with events or logs that no row names, once a day, and removes those older than a day. They
  * are left by a process that died between the write of an object and the transaction, or between a transaction and the
  * removal of an object.
  */
@@ -94,15 +95,27 @@ async function searchPage(
   } = await archive.listOlder("", Infinity, { after, limit: 1 });
   if (next === undefined) return null;
   const workspaceId = workspaceOfKey(next);
-  const page = await archive.listOlder(allEventsPrefix(workspaceId), before, { after, limit: most });
-  const objects = page.keys.flatMap((key) => {
-    const hour = hourOfKey(key);
-    return hour === undefined ? [] : { key, hour };
-  });
-  if (isRemoving && objects.length > 0) {
-    const leftovers = await leftoversOf(inWorkspace(tools, workspaceId), objects);
+  const page = await archive.listOlder(workspacePrefix(workspaceId), before, { after, limit: most });
+  if (isRemoving && page.keys.length > 0) {
+    const leftovers = await leftoversAmong(inWorkspace(tools, workspaceId), page.keys);
     if (leftovers.length > 0) log(tools, "warn", "objects that no row names are removed", { keys: leftovers });
     await archive.delete(leftovers);
   }
   return page.next ?? afterWorkspace(workspaceId);
+}
+
+/** Which of these objects no row names. */
+async function leftoversAmong(tools: Tools, keys: readonly string[]): Promise<string[]> {
+  const events = keys.flatMap((key) => {
+    const hour = hourOfKey(key);
+    return hour === undefined ? [] : { key, hour };
+  });
+  const logs = keys.flatMap((key) => {
+    const start = startOfKey(key);
+    return start === undefined ? [] : { key, start };
+  });
+  return [
+    ...(events.length > 0 ? await leftoversOf(tools, events) : []),
+    ...(logs.length > 0 ? await leftoverLogsOf(tools, logs) : []),
+  ];
 }

@@ -55,7 +55,7 @@ test("the key has the workspace, what is in the bundle, and the digest of its by
   expect(key).toBe(`w/events/2026-11-28T05:00:00Z/${Buffer.from(bundle.sha256).toString("hex")}`);
   expect(bytes).toBe(bundle.bytes.length);
   expect(runPrefix("w", "r")).toBe("w/runs/r");
-  expect(logsPrefix("w", "r")).toBe("w/logs/r");
+  expect(logsPrefix("w", 1_795_842_000_123_456)).toBe("w/logs/2026-11-28T05:00:00.123456Z");
 });
 
 test("neighbouring parts are one read, distant parts are several, and an index is read once", async () => {

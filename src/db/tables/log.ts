@@ -3,7 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 import { each } from "#db/sql";
-import { integer, list, micros, uuid, workspaceId } from "#db/columns";
+import { integer, list, micros, text, uuid, workspaceId } from "#db/columns";
 
 /** A log in its segment. Its flow run is the run of the segment, unless `no_flow_run` says that the log has none. */
 export interface LogRecord {
@@ -50,6 +50,46 @@ export const log_minute = sqliteTable(
     run_id: uuid().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.minute, t.run_id] })],
+);
+
+/**
+ * The logs that have moved to the archive: a row for each bundle, which has logs of many runs. A run is looked for in the
+ * few bundles whose stretch of start times has the start of the run. No segment is in a bundle and in `log_segment`.
+ */
+export const log_archive = sqliteTable(
+  "log_archive",
+  {
+    workspace_id: workspaceId(),
+    /** The start times of the runs. A run that has ended has one, and it never changes. */
+    first_start: micros().notNull(),
+    /** The id of the bundle. */
+    id: uuid().notNull(),
+    last_start: micros().notNull(),
+    /** When the last of the runs ended. */
+    last_end: micros().notNull(),
+    /** The address of the object (`archive/bundle.ts`). */
+    key: text().notNull(),
+    bytes: integer().notNull(),
+    index_at: integer().notNull(),
+    index_digest: text().notNull(),
+    first_timestamp: micros().notNull(),
+    last_timestamp: micros().notNull(),
+    log_count: integer().notNull(),
+    /** A BLOB: the 16 bytes of the id of each run. A run whose logs were written back to D1 is taken out. */
+    runs: text().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.first_start, t.id] })],
+);
+
+/** The runs whose logs were written back from the archive. They do not move again until a time. */
+export const log_restored_run = sqliteTable(
+  "log_restored_run",
+  {
+    workspace_id: workspaceId(),
+    run_id: uuid().notNull(),
+    until: micros().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.run_id] })],
 );
 
 /** The length of a minute in `log_minute`. */

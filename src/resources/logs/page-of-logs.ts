@@ -10,11 +10,8 @@ import type { Closed } from "#resources/logs/records";
 export interface FoundLog {
   segment: Closed;
   place: number;
-  record: Partial<LogRecord> | number;
-}
-
-interface Entry extends FoundLog {
   timestamp: Micros;
+  record: Partial<LogRecord> | number;
 }
 
 /** How many bytes of records are kept. Other records are left out, and are read again if the page has them. */
@@ -38,7 +35,7 @@ export class PageOfLogs {
   private readonly limit: number;
   /** How many of the entries are before the page. */
   private offset: number;
-  private entries: Entry[] = [];
+  private entries: FoundLog[] = [];
   private keptBytes = 0;
   /** The time of the last log of the page, when the entries were last cut. Later additions can only make it earlier. */
   private last: Micros | null = null;
@@ -90,7 +87,7 @@ export class PageOfLogs {
     this.passAt = MIN_PASSED + 2 * this.entries.length;
   }
 
-  private forget(entries: readonly Entry[]): void {
+  private forget(entries: readonly FoundLog[]): void {
     for (const { record } of entries) if (!isLeftOut(record)) this.keptBytes -= bytesOf(record);
   }
 
@@ -98,7 +95,7 @@ export class PageOfLogs {
     return this.direction === 1 ? a < b : a > b;
   }
 
-  private compare(a: Entry, b: Entry): number {
+  private compare(a: FoundLog, b: FoundLog): number {
     if (a.timestamp !== b.timestamp) return this.isBefore(a.timestamp, b.timestamp) ? -1 : 1;
     if (a.segment.first_timestamp !== b.segment.first_timestamp)
       return a.segment.first_timestamp - b.segment.first_timestamp;

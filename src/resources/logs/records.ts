@@ -29,7 +29,7 @@ export interface Closed extends LogSegmentKey {
 type StoredRecord = Partial<LogRecord> | null;
 
 /** An open segment. The records are null if they cannot be read. */
-interface Opened<C extends Closed> {
+export interface Opened<C extends Closed = Closed> {
   segment: C;
   records: StoredRecord[] | null;
 }
@@ -47,8 +47,25 @@ const CHARACTERS_PER_SEGMENT = 2_500;
 /** A segment has at most 1 MB of records, or a single record of 1.9 MB. More bytes are damage. */
 const MAX_BYTES = 4_000_000;
 
+/** The work of opening segments. */
+export class Work {
+  private characters = 0;
+
+  /** Counts an open text. After some work, other requests are handled. */
+  async add(characters: number): Promise<void> {
+    this.characters += characters + CHARACTERS_PER_SEGMENT;
+    if (this.characters < MAX_CHARACTERS_AT_ONCE) return;
+    // A timer lets the process handle its other requests. Waiting for an answer of the database does not.
+    await scheduler.wait(1);
+    this.characters = 0;
+  }
+}
+
 /** The segments of one workspace. */
 export class LogSegmentReader extends WorkspaceStore {
+  /** Whether a segment did not exist any more. */
+  hasMissed = false;
+
   /**
    * Opens segments in their order. Only one segment's records are in memory at a time. A segment that was deleted
    * meanwhile is left out. `isEnough` is asked before each segment, and may end the work.
@@ -57,21 +74,20 @@ export class LogSegmentReader extends WorkspaceStore {
     segments: readonly C[],
     isEnough: (next: C) => boolean = () => false,
   ): AsyncGenerator<Opened<C>, undefined> {
-    let work = 0;
+    const work = new Work();
     for (const group of groupsOf(segments)) {
       if (group[0] && isEnough(group[0])) return;
       const packed = await this.read(group);
       for (const [index, segment] of group.entries()) {
         if (isEnough(segment)) return;
         const value = packed[index];
-        if (value === undefined) continue;
+        if (value === undefined) {
+          this.hasMissed = true;
+          continue;
+        }
         const { records, characters } = unpackRecords(segment, value);
         yield { segment, records };
-        work += characters + CHARACTERS_PER_SEGMENT;
-        if (work < MAX_CHARACTERS_AT_ONCE) continue;
-        // A timer lets the process handle its other requests. Waiting for an answer of the database does not.
-        await scheduler.wait(1);
-        work = 0;
+        await work.add(characters);
       }
     }
   }
@@ -120,7 +136,7 @@ function unpackRecords(
 const TYPES = Object.entries({ id: "string", name: "string", level: "number", message: "string", timestamp: "number" });
 
 /** Leaves out the fields of an old record that have another type. */
-function toRecord(value: unknown): StoredRecord {
+export function toRecord(value: unknown): StoredRecord {
   if (!isObject(value)) return null;
   for (const [field, type] of TYPES) if (typeof value[field] !== type) delete value[field];
   return value;

@@ -1,18 +1,27 @@
 /** The routes of logs. */
+import * as z from "zod";
 import { publishLogs } from "#events/emit";
 import { LogFilter, LogSort } from "#filters/logs";
-import { listRoutes } from "#http/list-routes";
-import { route } from "#http/route";
+import { Listing, toListingResponse } from "#http/listing";
+import { embedded, route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
 import { FlowRunStore } from "#db/rows/flow-runs";
 import { LogsCreate } from "#resources/logs/schema";
 import { buildLogSegments } from "#resources/logs/segments";
 import { LogStore, printLog } from "#resources/logs/store";
 import type { Tools } from "#tools";
 import { Log } from "#wire/log";
-import { Limit, Offset } from "#wire/paging";
+import { printTime } from "#wire/dates";
+import { checkLimit, Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new LogStore(tools);
+
+/** The header of an answer without all archived logs, as for events: the time up to which the answer has them. */
+const ARCHIVE_HEADER = "x-sluice-archive";
+
+const partial = (sort: LogSort, time: Micros): string =>
+  `partial; ${sort === "TIMESTAMP_ASC" ? "until" : "since"}=${printTime(time)}`;
 
 export const logRoutes = [
   route(
@@ -24,14 +33,28 @@ export const logRoutes = [
       tools.background(publishLogs(tools, shown));
     },
   ),
-  ...listRoutes({
-    path: "/logs",
-    things: "logs",
-    body: { limit: Limit, offset: Offset, logs: LogFilter.nullish(), sort: LogSort.default("TIMESTAMP_ASC") },
-    item: Log,
-    list: ({ body, tools }, part) =>
-      store(tools).list({ filter: body.logs ?? { operator: "and_" }, sort: body.sort, ...part }),
-  }),
+  route(
+    {
+      method: "POST",
+      path: "/logs/filter",
+      summary: "Read logs.",
+      body: embedded({
+        limit: Limit,
+        offset: Offset,
+        logs: LogFilter.nullish(),
+        sort: LogSort.default("TIMESTAMP_ASC"),
+      }),
+      response: z.array(Log),
+    },
+    async ({ body, tools }) => {
+      const { limit, offset, sort, logs = null } = body;
+      const filter = logs ?? { operator: "and_" };
+      const page = await store(tools).page({ filter, sort, limit: checkLimit(limit), offset });
+      const answer = await toListingResponse(new Listing(page.logs), 200);
+      if (page.readTo !== null) answer.headers.set(ARCHIVE_HEADER, partial(sort, page.readTo));
+      return answer;
+    },
+  ),
   route(
     {
       method: "GET",
@@ -50,13 +73,15 @@ export const logRoutes = [
 const PAGE = 1000;
 const HEADER = ["timestamp", "level", "flow_run_id", "task_run_id", "message"];
 
-/** Gives the answer with the logs of a run named `name`. */
-export function downloadLogs(store: LogStore, run: { id: string; name: string }): Response {
+/** Gives the answer with the logs of a run named `name`. The first logs are read before the answer begins, so that a failure gives an error. */
+async function downloadLogs(store: LogStore, run: { id: string; name: string }): Promise<Response> {
   const rows = csvOf(store, run.id);
+  let first: IteratorResult<string> | null = await rows.next();
   const bytes = new TextEncoder();
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { done, value } = await rows.next();
+      const { done, value } = first ?? (await rows.next());
+      first = null;
       if (done) controller.close();
       else controller.enqueue(bytes.encode(value));
     },
@@ -72,7 +97,7 @@ export function downloadLogs(store: LogStore, run: { id: string; name: string })
 }
 
 async function* csvOf(store: LogStore, runId: string): AsyncGenerator<string> {
-  yield line(HEADER);
+  let head = line(HEADER);
   for (let offset = 0, read = 1; read > 0; offset += read) {
     read = 0;
     const logs = await store.list({
@@ -84,7 +109,8 @@ async function* csvOf(store: LogStore, runId: string): AsyncGenerator<string> {
     for (const portion of logs) {
       const some = await portion();
       read += some.length;
-      yield some.map((log) => line(cellsOf(log))).join("");
+      yield head + some.map((log) => line(cellsOf(log))).join("");
+      head = "";
     }
   }
 }
