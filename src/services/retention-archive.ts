@@ -94,6 +94,7 @@ async function searchPage(
   } = await archive.listOlder("", Infinity, { after, limit: 1 });
   if (next === undefined) return null;
   const workspaceId = workspaceOfKey(next);
+  if (workspaceId === undefined) return next;
   const page = await archive.listOlder(allEventsPrefix(workspaceId), before, { after, limit: most });
   const objects = page.keys.flatMap((key) => {
     const hour = hourOfKey(key);
