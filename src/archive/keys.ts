@@ -8,14 +8,18 @@ export const eventsPrefix = (workspaceId: string, hour: Micros) => `${workspaceI
 /** All objects of a workspace. */
 export const workspacePrefix = (workspaceId: string) => `${workspaceId}/`;
 
+/** `workspace/events/hour/digest` and `workspace/logs/start/digest`. */
+const EVENTS_KEY = /^[^/]+\/events\/(\d{4}-[^/]+Z)\/[0-9a-f]{64}$/;
+const LOGS_KEY = /^[^/]+\/logs\/(\d{4}-[^/]+Z)\/[0-9a-f]{64}$/;
+
 /** The hour in the key of an object with events; undefined for any other key. */
 export function hourOfKey(key: string): Micros | undefined {
-  const [, kind, hour] = key.split("/");
-  return kind === "events" && hour !== undefined ? parseTime(hour) : undefined;
+  const hour = EVENTS_KEY.exec(key)?.[1];
+  return hour === undefined ? undefined : parseTime(hour);
 }
 
-/** The workspace in a key. */
-export const workspaceOfKey = (key: string): string => key.slice(0, key.indexOf("/"));
+/** The workspace in a key; undefined for a key that this program has not made. */
+export const workspaceOfKey = (key: string): string | undefined => /^[^/]+(?=\/)/.exec(key)?.[0];
 
 /** A key after all keys of a workspace: the character after the slash. */
 export const afterWorkspace = (workspaceId: string) => `${workspaceId}0`;
@@ -28,6 +32,6 @@ export const logsPrefix = (workspaceId: string, start: Micros) => `${workspaceId
 
 /** The start of the first run in the key of an object with logs; undefined for any other key. */
 export function startOfKey(key: string): Micros | undefined {
-  const [, kind, start] = key.split("/");
-  return kind === "logs" && start !== undefined ? parseTime(start) : undefined;
+  const start = LOGS_KEY.exec(key)?.[1];
+  return start === undefined ? undefined : parseTime(start);
 }

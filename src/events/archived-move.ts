@@ -33,6 +33,7 @@ export type MoveTools = Tools & { archive: Archive };
 export async function moveSegments(tools: MoveTools, segments: readonly MovingKey[]): Promise<void> {
   const made = await makeBundle(tools, segments);
   if (made === "full") {
+    if (segments.length === 1) throw new RangeError(`no bundle has room for the segment ${segments[0]?.id}`);
     const middle = Math.ceil(segments.length / 2);
     await moveSegments(tools, segments.slice(0, middle));
     return moveSegments(tools, segments.slice(middle));

@@ -1,7 +1,7 @@
 /** Reads a workspace's stored events: pages, totals and counts. */
 import { type SQL, sql } from "drizzle-orm";
 import { ArchiveUnreachable } from "#archive/bucket";
-import { asObject, each } from "#db/sql";
+import { asObject, each, list } from "#db/sql";
 import { event_archive, event_segment } from "#db/tables/event";
 import { BUNDLE, type BundleRow, Moved } from "#events/archived-bundles";
 import { HEADER, type Header, headerOfBundle, MAX_HEADERS } from "#events/archived-headers";
@@ -132,16 +132,19 @@ export class EventReader extends SegmentReader {
     const { segment: names, bundle: bundleNames } = mayHoldNames(filter);
     const whole = (alias: string) => countsAsWhole(alias, window, this.cutoff);
     const sums = (alias: string) => sumsByName(alias, this.cutoff);
+    // Only these hours can be cut by an end of the window or of a retention.
+    const cuts = list([window.since, window.until, ...this.cutoff.oldestByName.values()].map(hourOf));
     const [ofSegments = [], segments = [], ofBundles = [], bundles = []] = await this.db.readAll([
       sql`${sums("s")} from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
         where ${segment} and ${whole("s")} group by s.hour, c.key`,
-      sql`select ${HEADER}, 1 as fits from ${event_segment} s where ${segment} and not ${whole("s")} and ${names}
-        limit ${MAX_HEADERS}`,
+      sql`select ${HEADER}, 1 as fits from ${event_segment} s
+        where ${segment} and s.hour in ${cuts} and not ${whole("s")} and ${names} limit ${MAX_HEADERS}`,
       ...(this.archive
         ? [
             sql`${sums("a")} from ${event_archive} a, json_each(${asObject(sql`a.counts`)}) c
               where ${bundle} and ${whole("a")} group by a.hour, c.key`,
-            sql`select ${BUNDLE} from ${event_archive} a where ${bundle} and not ${whole("a")} and ${bundleNames}`,
+            sql`select ${BUNDLE} from ${event_archive} a where ${bundle}
+              and (a.hour in ${cuts} or a.counts is null) and not ${whole("a")} and ${bundleNames}`,
           ]
         : []),
     ]);

@@ -10,6 +10,7 @@ import { idOfKind } from "#events/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import { HOUR, hourOf } from "#events/segments";
 import { earliestId, type Micros, timeOfId } from "#lib/clock";
+import { parseTextQuery } from "#lib/text-query";
 
 /** For how many resources the index is read. If a filter names more resources, the index is not read. */
 const MAX_NAMED = 2_000;
@@ -196,7 +197,31 @@ export function hasTexts(filter: EventFilter): (json: string) => boolean {
     ...resources.map((resource) => resource?.id?.map((id) => JSON.stringify(id))),
     ...resources.map((resource) => (resource && "id_prefix" in resource ? resource.id_prefix?.map(opening) : null)),
   ].filter((texts) => texts?.length && texts.length <= MAX_TEXTS);
-  return (json) => criteria.every((texts) => texts?.some((text) => json.includes(text)));
+  const hasWords = wordsIn(wordsOf(filter));
+  return (json) => criteria.every((texts) => texts?.some((text) => json.includes(text))) && hasWords(json);
+}
+
+/** A term without characters that JSON escapes. A term with a space may be found across two fields of an event. */
+const WORD = /^[a-z0-9_.:/-]+$/;
+
+/** Lists of words of a text search, in lower case. The JSON of a wanted event has a word of each list. */
+function wordsOf({ text }: EventFilter): string[][] {
+  const { include, required } = parseTextQuery(text?.query.toLowerCase() ?? "");
+  const lists = [include, ...required.map((term) => [term])];
+  return lists.filter((terms) => terms.length > 0 && terms.every((term) => WORD.test(term)));
+}
+
+/** A text outside of ASCII has letters whose lower case only `toLowerCase` knows, but it makes a copy of the whole text. */
+const NOT_ASCII = /[\u0080-\uFFFF]/;
+
+function wordsIn(lists: readonly string[][]): (json: string) => boolean {
+  if (lists.length === 0) return () => true;
+  // Only literal words: no pattern of a user is run.
+  const patterns = lists.map((words) => new RegExp(words.map((word) => word.replaceAll(".", "\\.")).join("|"), "i"));
+  return (json) => {
+    const content = NOT_ASCII.test(json) ? json.toLowerCase() : json;
+    return patterns.every((pattern) => pattern.test(content));
+  };
 }
 
 function allOf(conditions: readonly (SQL | null)[]): SQL {

@@ -95,6 +95,7 @@ async function searchPage(
   } = await archive.listOlder("", Infinity, { after, limit: 1 });
   if (next === undefined) return null;
   const workspaceId = workspaceOfKey(next);
+  if (workspaceId === undefined) return next;
   const page = await archive.listOlder(workspacePrefix(workspaceId), before, { after, limit: most });
   if (isRemoving && page.keys.length > 0) {
     const leftovers = await leftoversAmong(inWorkspace(tools, workspaceId), page.keys);

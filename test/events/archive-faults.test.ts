@@ -20,9 +20,11 @@ import {
   objectsOf,
   readerOf,
   segmentsIn,
+  segmentsOf,
   settleOutbox,
   silence,
   write,
+  writeAll,
 } from "./archive-world";
 
 const WINDOW = { since: NOW - 20 * DAY, until: NOW };
@@ -195,8 +197,11 @@ test.for((["a move", "a restore"] as const).flatMap((what) => KINDS.map((kind) =
 test("a reader that is in the middle of an hour finds all its events, also if the hour moves in between", async () => {
   const workspace = crypto.randomUUID();
   const fill = async () => {
-    const ages = Array.from({ length: 1_100 }, (_, index) => 30 * HOUR + 5 * index * 1_000_000);
-    await Promise.all(ages.map((age) => write(workspace, [{ age, payload: { text: "needle" } }], { ago: age })));
+    const segments = Array.from({ length: 1_100 }, (_, index) => {
+      const age = 30 * HOUR + 5 * index * 1_000_000;
+      return segmentsOf([{ age, payload: { text: "needle" } }], age);
+    });
+    await writeAll(workspace, segments.flat());
   };
   for (const order of ["ASC", "DESC"] as const) {
     const filter = EventFilter.parse({ order, text: { query: "needle" } });

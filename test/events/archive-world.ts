@@ -8,7 +8,7 @@ import type { MoveTools } from "#events/archived-move";
 import { ReceivedEvent } from "#events/event";
 import { EventReader } from "#events/read-events";
 import { shownSince } from "#events/retention";
-import { buildSegments, writeSegments } from "#events/segments";
+import { buildSegments, type Segment, writeSegments } from "#events/segments";
 import { systemIds } from "#lib/clock";
 import { noCost } from "#lib/cost";
 import { archiveEvents } from "#services/archive-events";
@@ -61,6 +61,20 @@ export function anEvent({ age, name = "test.happened", about = "thing.0", relate
     follows: null,
     received: printTime(occurred),
   });
+}
+
+/** Segments with one batch of events each, as the stream makes them `ago` before now. */
+export function segmentsOf(wanted: readonly Wanted[], ago: number): Segment[] {
+  const gathered = wanted.map((one) => {
+    const event = anEvent(one);
+    return { event, occurred: NOW - one.age, json: JSON.stringify(event) };
+  });
+  return buildSegments(gathered, NOW - ago, ids);
+}
+
+/** Writes segments in one transaction. */
+export function writeAll(workspaceId: string, segments: readonly Segment[]): Promise<void> {
+  return writeSegments(new Database(env.DB, noCost()), workspaceId, segments, () => false);
 }
 
 /** Writes events as one batch of the stream, `ago` before now. */

@@ -7,6 +7,8 @@ import { aFlowRun, api } from "../support/world";
 import { countAll, ON_THE_HOUR } from "../services/census-world";
 import { NOW, toolsAt } from "../services/retention-world";
 
+const NOTHING = { rows: 0, objects: 0, bytes: 0 };
+
 beforeEach(() => env.DB.prepare("delete from sweep_mark").run());
 
 const write = (name: string, mark: unknown) =>
@@ -41,7 +43,7 @@ describe("GET /admin/database", () => {
       growth_bytes_per_day: null,
       days_left: null,
       d1: null,
-      r2: { size_bytes: 0, events: { rows: 0, objects: 0, bytes: 0 } },
+      r2: { size_bytes: 0, events: NOTHING, logs: NOTHING },
     });
   });
 

@@ -134,7 +134,8 @@ test("an object that no row names is removed when it is a day old, and all other
   const named = await objectsOf(workspace);
   const others = [`${workspace}/runs/x/0`, `${workspace}/logs/x/0`, `${workspace}/events/what`];
   const leftover = `${named[0]?.replace(/\/[^/]*$/, "")}/${"0".repeat(64)}`;
-  for (const key of [...others, leftover]) await r2().put(key, "x");
+  const foreign = ["a key", "a key/events/2026", "/b", "z"];
+  for (const key of [...others, leftover, ...foreign]) await r2().put(key, "x");
   const search = async (now: number) => {
     await env.DB.prepare("delete from sweep_mark where name like 'leftover objects%'").run();
     for (let turns = 0; turns < 10; turns++) await removeLeftoverObjects(archiveTools(workspace, { now }));
@@ -144,6 +145,7 @@ test("an object that no row names is removed when it is a day old, and all other
   expect(await objectsOf(workspace)).toContain(leftover);
   await search(now + 2 * DAY);
   expect(await objectsOf(workspace)).toEqual([...named, ...others].toSorted());
+  for (const key of foreign) expect(await r2().head(key)).not.toBeNull();
   const idle = archiveTools(workspace, { now: now + 2 * DAY + HOUR });
   await removeLeftoverObjects(idle);
   expect(idle.db.cost.d1_rows_read).toBe(1);

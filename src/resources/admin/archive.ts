@@ -1,8 +1,10 @@
 /** What the archive in R2 holds, and how it is written back. */
 import { sql } from "drizzle-orm";
+import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import * as z from "zod";
 import type { Database } from "#db/database";
 import { event_archive } from "#db/tables/event";
+import { log_archive } from "#db/tables/log";
 import { restoreHour } from "#events/archived-restore";
 import { unprocessable } from "#lib/api-error";
 import type { Tools } from "#tools";
@@ -18,16 +20,22 @@ const ArchivedData = namedObject("ArchivedData", {
 });
 
 /** What the objects hold whose addresses are in a database. */
-export const ArchiveSize = namedObject("ArchiveSize", { size_bytes: z.int(), events: ArchivedData });
+export const ArchiveSize = namedObject("ArchiveSize", {
+  size_bytes: z.int(),
+  events: ArchivedData,
+  logs: ArchivedData,
+});
 type ArchiveSize = z.output<typeof ArchiveSize>;
 
 /** Counts the addresses in the database: one for each bundle, which is an hour of events or a part of it. */
 export async function readArchiveSize(db: Database): Promise<ArchiveSize> {
-  const [events = { rows: 0, objects: 0, bytes: 0 }] = await db.rows<z.output<typeof ArchivedData>>(
-    sql`select coalesce(sum(event_count), 0) as rows, count(*) as objects, coalesce(sum(bytes), 0) as bytes
-      from ${event_archive}`,
+  const sums = (table: SQLiteTable, records: SQLiteColumn) =>
+    sql`select coalesce(sum(${records}), 0) as rows, count(*) as objects, coalesce(sum(bytes), 0) as bytes from ${table}`;
+  const none = { rows: 0, objects: 0, bytes: 0 };
+  const [events = none, logs = none] = await db.rows<z.output<typeof ArchivedData>>(
+    sql`${sums(event_archive, event_archive.event_count)} union all ${sums(log_archive, log_archive.log_count)}`,
   );
-  return { size_bytes: events.bytes, events };
+  return { size_bytes: events.bytes + logs.bytes, events, logs };
 }
 
 /** The body of a request to restore: any time of the hour. */
