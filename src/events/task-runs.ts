@@ -168,7 +168,7 @@ const MERGED = mergedStates({
   states: sql`excluded.states`,
   row: "excluded",
   beginning: NEWER_BEGINNING,
-  flowRunId: `(${ofNewer((row) => uuidText(`${row}.flow_run_id`))})`,
+  flowRunId: `(${ofNewer((row) => `${row}.flow_run_id`)})`,
 });
 
 /** A value of the record, as it is stored in a row of the form of `id`. */
