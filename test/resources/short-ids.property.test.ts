@@ -69,9 +69,13 @@ async function answers(): Promise<string[]> {
     { task_runs: { state: { type: { any_: ["COMPLETED"] } } } },
     { flow_runs: { name: { like_: "a" } }, task_runs: { tags: { all_: ["t"] } } },
   ];
-  const pages = filters.flatMap((filter) =>
+  const pages: [string, string, unknown][] = filters.flatMap((filter) =>
     SORTS.flatMap((sort) =>
-      [0, 3].map((offset) => ["POST", "/task_runs/filter", { ...filter, sort, offset, limit: 4 }]),
+      [0, 3].map((offset): [string, string, unknown] => [
+        "POST",
+        "/task_runs/filter",
+        { ...filter, sort, offset, limit: 4 },
+      ]),
     ),
   );
   const window = {
@@ -79,23 +83,31 @@ async function answers(): Promise<string[]> {
     history_end: at(START + 7_200_000_000),
     history_interval_seconds: 600,
   };
-  const requests = [
+  const requests: (readonly [method: string, path: string, body?: unknown])[] = [
     ...pages,
-    ...filters.map((filter) => ["POST", "/task_runs/count", filter]),
-    ...filters.map((filter) => ["POST", "/task_runs/paginate", { ...filter, limit: 3, page: 2 }]),
-    ...filters.map((filter) => ["POST", "/task_runs/history", { ...filter, ...window }]),
-    ...filters.map((filter) => ["POST", "/flow_runs/filter", { ...filter, sort: "ID_DESC" }]),
+    ...filters.map((filter): [string, string, unknown] => ["POST", "/task_runs/count", filter]),
+    ...filters.map((filter): [string, string, unknown] => [
+      "POST",
+      "/task_runs/paginate",
+      { ...filter, limit: 3, page: 2 },
+    ]),
+    ...filters.map((filter): [string, string, unknown] => ["POST", "/task_runs/history", { ...filter, ...window }]),
+    ...filters.map((filter): [string, string, unknown] => [
+      "POST",
+      "/flow_runs/filter",
+      { ...filter, sort: "ID_DESC" },
+    ]),
     ["POST", "/flow_runs/filter", { flow_runs: { parent_flow_run_id: { any_: [first] } } }],
     ["POST", "/flow_runs/filter", { flow_runs: { parent_task_run_id: { any_: tasks } } }],
     ["POST", "/flows/filter", { task_runs: { id: { any_: tasks } }, sort: "NAME_ASC" }],
     ["POST", "/logs/filter", { logs: { task_run_id: { any_: tasks } } }],
     ["POST", "/events/filter", { filter: { any_resource: { id: tasks.map((id) => `prefect.task-run.${id}`) } } }],
-    ...tasks.flatMap((id) => [
+    ...tasks.flatMap((id): [string, string][] => [
       ["GET", `/task_runs/${id}`],
       ["GET", `/task_run_states/?task_run_id=${id}`],
     ]),
     ["GET", `/task_run_states/${(await taskRow(tasks[2] ?? "")).state_id}`],
-    ...[first, second, subflow].flatMap((id) => [
+    ...[first, second, subflow].flatMap((id): [string, string][] => [
       ["GET", `/flow_runs/${id}/graph`],
       ["GET", `/flow_runs/${id}/graph-v2`],
       ["GET", `/flow_runs/${id}/why`],
@@ -103,7 +115,7 @@ async function answers(): Promise<string[]> {
   ];
   const shown: string[] = [];
   for (const [method, path, body] of requests) {
-    const answer = await api(String(method), String(path), body);
+    const answer = await api(method, path, body);
     // These times grow.
     const text = JSON.stringify(answer).replaceAll(/"(?:sum_)?estimated_\w+":[\d.]+/g, "");
     shown.push(`${method} ${path} ${JSON.stringify(body)}: ${text}`);
