@@ -87,11 +87,11 @@ export function joinsFlowRunIn(form: KeyForm, workspaceId: string, flowRunId: st
     : isInIndex(form, sql.raw(shortWorkspaceOf(workspaceId)), sql`= ${shortId(id)}`, alias);
 }
 
-/** A search of an index. It has the condition of the index, and a hint without which SQLite would rather read the whole workspace. */
+/** A search of an index. It has the condition of the index. Without the unary plus SQLite would rather read the whole workspace. */
 function isInIndex(form: KeyForm, workspaceId: SQL, isFlowRun: SQL, alias: string): SQL {
   const name = sql.raw(alias);
   const isIn = form === "text" ? sql`typeof(${name}.flow_run_id) = 'text'` : sql`${name}.key_hash is not null`;
-  return sql`(likelihood(${name}.workspace_id = ${workspaceId}, 0.9) and ${name}.flow_run_id ${isFlowRun} and ${isIn})`;
+  return sql`(${name}.flow_run_id ${isFlowRun} and ${isIn} and +${name}.workspace_id = ${workspaceId})`;
 }
 
 /** Where a task run stands in the index of its form. */
@@ -114,14 +114,16 @@ export const throughIndex = (form: KeyForm, alias = TABLE): SQL =>
 
 /** The order of an index within a flow run, and the condition that a row comes after a place in this order. */
 export function orderIn(form: KeyForm, last: Place | undefined, alias = TABLE): { order: SQL; rest: SQL } {
-  const columns = form === "text" ? ["task_key", "dynamic_key", "id"] : ["key_hash", "id"];
-  const order = sql.raw(columns.map((name) => `${alias}.${name}`).join(", "));
+  const keys = form === "text" ? ["task_key", "dynamic_key"] : ["key_hash"];
+  const columns = (names: string[]) => sql.raw(names.map((name) => `${alias}.${name}`).join(", "));
+  // An index ends with the key of the table.
+  const order = columns([...keys, "workspace_id", "id"]);
   if (!last) return { order, rest: sql`true` };
   const place =
     form === "text"
       ? sql`${last.task_key}, ${last.dynamic_key}, ${last.id}`
       : sql`${last.key_hash}, ${shortId(last.id)}`;
-  return { order, rest: sql`(${order}) > (${place})` };
+  return { order, rest: sql`(${columns([...keys, "id"])}) > (${place})` };
 }
 
 /**

@@ -53,10 +53,7 @@ const IS_PRESENT = "type = 'array' and value ->> 0 = 0";
 /** An item of `json_each` over the states of `row`, with the parts that the row has in its columns. */
 const whole = (row: string) => `iif(${IS_PRESENT}, coalesce(${beginningSql(row)} || substr(value, 3), value), value)`;
 /** Such an item, which names the flow run of `row` if the row gets another flow run. */
-const named = (
-  row: string,
-  flowRunId: string,
-) => `iif(type = 'array' and ${uuidText(`${row}.flow_run_id`)} is not ${flowRunId},
+const named = (row: string, flowRunId: string) => `iif(type = 'array' and ${row}.flow_run_id is not ${flowRunId},
   json_set(${whole(row)}, '$[3]', json_insert(coalesce(${whole(row)} -> 3, '{}'), '$.${LETTERS.flow_run_id}', ${uuidText(`${row}.flow_run_id`)})),
   ${whole(row)})`;
 /** The digits of the id of such an item. */
@@ -80,7 +77,7 @@ interface Added {
   row: "excluded" | "task_run";
   /** The beginning of the row's present state after the change. */
   beginning: SQL;
-  /** The row's flow run after the change, as text. */
+  /** The row's flow run after the change, in the form of the row. */
   flowRunId: string;
 }
 

@@ -168,7 +168,7 @@ const MERGED = mergedStates({
   states: sql`excluded.states`,
   row: "excluded",
   beginning: NEWER_BEGINNING,
-  flowRunId: `(${ofNewer((row) => uuidText(`${row}.flow_run_id`))})`,
+  flowRunId: `(${ofNewer((row) => `${row}.flow_run_id`)})`,
 });
 
 /** A value of the record, as it is stored in a row of the form of `id`. */
@@ -212,8 +212,7 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
     .map((part) => JSON.stringify(toRow(part)));
   return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
     const told = `[${some.join(",")}]`;
-    return sql`with told as materialized (select value from json_each(${told})),
-      known as materialized (select value, ${rowIdOf(workspaceId)} as id from told)
+    return sql`with known as materialized (select value, ${rowIdOf(workspaceId)} as id from json_each(${told}))
       insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
       select iif(typeof(id) = 'text', ${workspaceId}, ${shortWorkspace(workspaceId)}), id,
         ${now}, ${now}, value->>'states', ${sql.raw(NEWEST.map(valueOf).join(", "))}

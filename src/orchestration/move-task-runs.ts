@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
+import { isId } from "#db/short/ids";
 import { type KeyForm, ofFlowRunIn, orderIn, type Place, throughIndex, walkForms } from "#db/task-run-keys";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
@@ -65,7 +66,7 @@ function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move)
     const context = taskRunContext(tools, row, { now });
     const { state, changes, effects } = decideTaskRun(MinimalTaskPolicy, context, newState(proposal, now, tools.ids));
     if (!state) return [];
-    const isInSameState = sql`state_id is ${row.state_id}`;
+    const isInSameState = isId("state_id", row.state_id);
     const statement = updateTaskRun(tools.workspaceId, row, state, { ...changes, ...more }, isInSameState, now);
     return [{ id: row.id, statement, effects }];
   } catch (error) {

@@ -5,7 +5,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { shortDetails } from "#db/short/details";
 import type { ShortForm } from "#db/short/form";
-import { isId, shortId, uuidText } from "#db/short/ids";
+import { isId, shortId } from "#db/short/ids";
 import { taskPolicyForm } from "#db/short/policy";
 import { shortStates } from "#db/short/states";
 import { digitsOf } from "#db/short/uuid";
@@ -119,7 +119,7 @@ export function updateTaskRun(
     states: sql`${stored}`,
     row: "task_run",
     beginning,
-    flowRunId: uuidText("task_run.flow_run_id"),
+    flowRunId: "task_run.flow_run_id",
   });
   return sql`update ${task_run} set ${assignments(values)}, state_id = ${shortId(state.id)}, states = ${states}
     where ${isTaskRun(workspaceId, row.id)} and ${guard}`;

@@ -68,10 +68,10 @@ interface Payload {
   validated_state: Record<string, unknown>;
 }
 
-test("seven rows of stock task runs fit on a page", async () => {
+test("nine rows of stock task runs fit on a page", async () => {
   const flowRunId = crypto.randomUUID();
   await deliver(await aSegment(stockReports(flowRunId)));
-  expect(await sizeOf("task_run", "flow_run_id = unhex(?, '-')", flowRunId)).toBeLessThanOrEqual(575);
+  expect(await sizeOf("task_run", "flow_run_id = unhex(?, '-')", flowRunId)).toBeLessThanOrEqual(440);
 });
 
 test("a task run with a result and an error of half a kilobyte still needs no page of its own", async () => {

@@ -13,7 +13,7 @@ test("for a client before API 0.8.3, all failed task runs of a retried flow run 
   const others = results.map(({ name }) => name).filter((name) => name !== "id" && name !== "dynamic_key");
   await env.DB.prepare(
     `insert into task_run (id, dynamic_key, ${others.join(", ")})
-      select printf('00000000-0000-4000-8000-%012d', n.value), n.value, ${others.map((name) => `t."${name}"`).join(", ")}
+      select unhex(printf('000000000000400080000000%08d', n.value)), n.value, ${others.map((name) => `t."${name}"`).join(", ")}
       from task_run t, json_each(?) n where t.id = unhex(?, '-')`,
   )
     .bind(JSON.stringify(Array.from({ length: 250 }, (_, index) => index)), failed)

@@ -145,7 +145,7 @@ test("each step in the life of a run has the cost in the document", { timeout: 6
   rows.push(await priced("to Completed", () => propose({ type: "COMPLETED" })));
   rows.push(...events);
   expect(
-    await env.DB.prepare("select count(*) as count from task_run where flow_run_id in (?, ?)")
+    await env.DB.prepare("select count(*) as count from task_run where flow_run_id in (unhex(?, '-'), unhex(?, '-'))")
       .bind(second, third)
       .first("count"),
   ).toBe(11);

@@ -38,7 +38,8 @@ export interface Place {
 
 /** Poisons a column during a function call, and then restores the column's value. */
 export async function poisoned<T>(place: Place, value: unknown, work: () => Promise<T>): Promise<T> {
-  const where = `where ${place.key ?? "id"} = ?`;
+  // A task run has its ids as bytes.
+  const where = `where ${place.key ?? "id"} = ${place.table === "task_run" ? "unhex(?, '-')" : "?"}`;
   const before = await env.DB.prepare(`select "${place.column}" as value from ${place.table} ${where}`)
     .bind(place.id)
     .first<{ value: unknown }>();

@@ -16,7 +16,7 @@ const TABLES = {
 /** The number of rows of a run, by table. */
 async function leftOf(run: FlowRun): Promise<Record<string, number>> {
   const counts = Object.entries(TABLES).map(async ([table, column]) => {
-    const row = await env.DB.prepare(`select count(*) as count from ${table} where ${column} = ?`)
+    const row = await env.DB.prepare(`select count(*) as count from ${table} where ${column} in (?1, unhex(?1, '-'))`)
       .bind(run.id)
       .first<{ count: number }>();
     return [table, row?.count ?? -1] as const;

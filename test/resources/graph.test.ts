@@ -138,7 +138,7 @@ test("a plain graph has all states, however large, and is read in portions", { t
   const state = { id: "s", type: "COMPLETED", name: "Completed", timestamp: 1, message: null, state_details: {} };
   const states = JSON.stringify([{ ...state, data: "x".repeat(1_900_000) }]);
   const fill = env.DB.prepare(
-    "update task_run set states = ?, state_id = 's' where flow_run_id = unhex(?, '-') and cast(dynamic_key as int) <= ?",
+    "update task_run set states = ?, state_id = 's' where flow_run_id = ? and cast(dynamic_key as int) <= ?",
   );
   await fill.bind(states, run.id, 12).run();
   const { body: graph, largest } = await readLarge("GET", `/flow_runs/${run.id}/graph`);

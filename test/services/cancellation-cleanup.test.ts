@@ -2,7 +2,9 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test, vi } from "vitest";
 import { workPoolStub } from "#objects/work-pool/client";
+import { columnsOf } from "#db/columns";
 import { KEY_FORMS } from "#db/task-run-keys";
+import { task_run } from "#db/tables/task-run";
 import { selectTaskRuns } from "#orchestration/move-task-runs";
 import { cancelChildren, selectSubflows, setFlowRunState, UNENDED } from "#orchestration/set-flow-run-state";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
@@ -10,6 +12,7 @@ import { START } from "#services/due";
 import { selectStuckCancelling, selectWithChildren } from "#services/sweep-store";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
+import { taskRowsOf } from "../support/task-rows";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
 import { later, MINUTE, SECOND } from "./time";
 
@@ -124,14 +127,13 @@ test("a run that ends without a cancellation does not change its children", asyn
 test("more children than one page has are all cancelled, in few round trips", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const template = await aTaskRun(id);
-  const columns =
-    (await env.DB.prepare("select * from task_run where id = unhex(?, '-')").bind(template).first()) ?? {};
-  const names = Object.keys(columns).filter((name) => name !== "id" && name !== "dynamic_key");
+  const names = columnsOf(task_run)
+    .map(({ name }) => name)
+    .filter((name) => name !== "id" && name !== "dynamic_key");
   await env.DB.prepare(
     `insert into task_run (id, dynamic_key, ${names.join(", ")})
       with recursive n(i) as (select 1 union all select i + 1 from n where i < 350)
-      select lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
-        'n' || i, ${names.join(", ")} from n, task_run where id = ?`,
+      select randomblob(16), 'n' || i, ${names.join(", ")} from n, task_run where id = unhex(?, '-')`,
   )
     .bind(template)
     .run();
@@ -154,21 +156,17 @@ test("other children are cancelled although one child cannot be cancelled", asyn
   const [broken, unreadable, well] = [await aTaskRun(id), await aTaskRun(id), await aTaskRun(id)];
   const [brokenFlow, wellFlow] = [await aSubflow(id), await aSubflow(id)];
   const set = (table: string, column: string, value: string, of: string) =>
-    env.DB.prepare(`update ${table} set ${column} = ? where id = ?`).bind(value, of).run();
+    env.DB.prepare(`update ${table} set ${column} = ? where id in (?, unhex(?, '-'))`).bind(value, of, of).run();
   await set("task_run", "states", "[{", unreadable);
   await env.DB.prepare(
-    `create trigger refuses before update on task_run when old.id = '${broken}' begin select raise(abort, 'no'); end`,
+    `create trigger refuses before update on task_run when old.id = x'${broken.replaceAll("-", "")}' begin select raise(abort, 'no'); end`,
   ).run();
   await set("flow_run", "empirical_policy", "[{", brokenFlow.id);
   await propose(id, { type: "CANCELLED" });
   await vi.waitFor(async () => expect(await taskRun(well)).toMatchObject({ state_type: "CANCELLED" }), 5000);
   expect(await flowRun(wellFlow.id)).toMatchObject({ state_type: "CANCELLED" });
-  const left = await env.DB.prepare(
-    "select id from task_run where flow_run_id = unhex(?, '-') and state_type = 'RUNNING'",
-  )
-    .bind(id)
-    .all<{ id: string }>();
-  expect(left.results.map((row) => row.id)).toEqual([broken]);
+  const left = (await taskRowsOf(id)).filter((row) => row.state_type === "RUNNING");
+  expect(left.map((row) => row.id)).toEqual([broken]);
   await env.DB.prepare("drop trigger refuses").run();
 });
 

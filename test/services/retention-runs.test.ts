@@ -111,6 +111,7 @@ async function write(run: Run, subflows: readonly Run[]): Promise<void> {
         task_inputs: "{}",
         states: "[]",
         flow_run_run_count: 1,
+        key_hash: 1,
       })),
     ),
     insertRows(log_segment, logs),
@@ -125,7 +126,8 @@ async function write(run: Run, subflows: readonly Run[]): Promise<void> {
   ]);
 }
 
-const taskOf = (run: Run): string => `task-of-${run.id}`;
+/** The id of the task run of a subflow. */
+const taskOf = (run: Run): string => `ffffffff${run.id.slice(8)}`;
 
 /** The run to which a row belongs. */
 const ownerOf = (table: string, row: Record<string, unknown>): unknown =>

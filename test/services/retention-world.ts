@@ -1,5 +1,6 @@
 /** Shared by the tests of retention: a fixed clock, a database that fails, and rounds that run to their end. */
 import { env } from "cloudflare:test";
+import { sql } from "drizzle-orm";
 import { Database } from "#db/database";
 import { parseSettings } from "#env";
 import { noCost } from "#lib/cost";
@@ -94,6 +95,6 @@ export async function empty(...tables: string[]): Promise<void> {
 
 /** All rows of a table, ordered by their text. */
 export async function rowsOf(table: string): Promise<Record<string, unknown>[]> {
-  const { results } = await env.DB.prepare(`select * from ${table}`).all();
-  return results.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  const rows = await new Database(env.DB, noCost()).rows<Record<string, unknown>>(sql.raw(`select * from ${table}`));
+  return rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 }

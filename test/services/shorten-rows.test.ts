@@ -7,12 +7,14 @@ import { flowPolicyForm } from "#db/short/policy";
 import { readLabels } from "#db/short/labels";
 import { readStates } from "#db/short/states";
 import type { FlowRunRow } from "#db/rows/flow-runs";
-import type { TaskRunRow } from "#db/rows/task-runs";
+import { ofFlowRun } from "#db/task-run-keys";
+import { DEFAULT_WORKSPACE } from "#env";
 import { noCost } from "#lib/cost";
 import { shortenRows } from "#services/shorten-rows";
 import { aSegment, deliver } from "../events/recording";
 import { taskRunReports } from "../events/world";
 import { aroundCalls } from "../support/around-calls";
+import { makeTextIds, taskRowsOf } from "../support/task-rows";
 import { aDeployment, aRunOf, api, propose } from "../support/world";
 import { failingD1, NOW, toolsAt } from "./retention-world";
 
@@ -59,14 +61,16 @@ async function makeOld(id: string): Promise<void> {
     "update flow_run_state set state_details = json_object('flow_run_id', flow_run_id, 'deferred', null, 'cache_key', null) where flow_run_id = ?",
     id,
   );
-  for (const row of await all<TaskRunRow>("select * from task_run where flow_run_id = unhex(?, '-')", id))
+  for (const row of await taskRowsOf(id))
     await write(
-      "update task_run set states = ?, empirical_policy = ?, task_inputs = ? where id = unhex(?, '-')",
+      "update task_run set states = ?, empirical_policy = ?, task_inputs = ? where id in (?, unhex(?, '-'))",
       JSON.stringify(readStates(row)),
       '{"retries":0,"retry_delay":0,"max_retries":0}',
       `{"x":[{"input_type":"task_run","id":"${id}"}]}`,
       row.id,
+      row.id,
     );
+  await makeTextIds(ofFlowRun(DEFAULT_WORKSPACE, id));
 }
 
 /** All rows of a run, as they are stored. */
@@ -74,7 +78,7 @@ async function rowsOf(id: string) {
   return [
     await all<Record<string, unknown>>("select * from flow_run where id = ?", id),
     await all<Record<string, unknown>>("select * from flow_run_state where flow_run_id = ? order by id", id),
-    await all<Record<string, unknown>>("select * from task_run where flow_run_id = unhex(?, '-') order by id", id),
+    await taskRowsOf(id),
   ];
 }
 
@@ -99,8 +103,18 @@ async function sweepToEnd(): Promise<void> {
     await shortenRows(tools);
     expect([tools.cost.object_calls, tools.cost.queue_messages]).toEqual([0, 0]);
   }
-  expect(await all("select mark from sweep_mark where name = 'shorten rows'")).toEqual([{ mark: "done" }]);
+  expect(await all("select mark from sweep_mark where name = 'shorten rows and ids'")).toEqual([{ mark: "done" }]);
 }
+
+/** Whether the task runs of a run have their ids as text. */
+const haveTextIds = async (id: string): Promise<unknown[]> =>
+  all(
+    `select distinct typeof(workspace_id) = 'text' as has_text from task_run where flow_run_id in (?, unhex(?, '-'))
+      and typeof(id) = typeof(workspace_id) and typeof(flow_run_id) = typeof(id) and typeof(state_id) = typeof(id)
+      and typeof(dynamic_key) = typeof(id) and (key_hash is null) = (typeof(id) = 'text')`,
+    id,
+    id,
+  );
 
 const isOld = async (id: string): Promise<boolean[]> => {
   const [runs, states, tasks] = await rowsOf(id);
@@ -113,9 +127,11 @@ const isOld = async (id: string): Promise<boolean[]> => {
 test("old rows become short, answers stay the same, and no row counts as changed", async () => {
   const id = await anOldRun();
   expect(await isOld(id)).toEqual([true, true, true, true, true]);
+  expect(await haveTextIds(id)).toEqual([{ has_text: 1 }]);
   const before = await shownOf(id);
   await sweepToEnd();
   expect(await isOld(id)).toEqual([false, false, false, false, false]);
+  expect(await haveTextIds(id)).toEqual([{ has_text: 0 }]);
   expect(await shownOf(id)).toBe(before);
 });
 
@@ -151,7 +167,7 @@ test("a row that another request changes meanwhile stays as that request wrote i
   const db = aroundCalls(new Database(env.DB, noCost()), async (name, call, args) => {
     if (name === "run" && print(args[0] as SQL).params.some((text) => String(text).includes(id))) {
       await write("update flow_run set empirical_policy = ? where id = ?", policy, id);
-      await write("update task_run set states = '[]' where flow_run_id = unhex(?, '-')", id);
+      await write("update task_run set states = '[]' where flow_run_id in (?, unhex(?, '-'))", id, id);
     }
     return call();
   });
@@ -166,9 +182,13 @@ test("values that cannot be read, and long values, stay as they are", async () =
   const [bad, long] = [await anOldRun(), await anOldRun()];
   await write("update flow_run set empirical_policy = '{\"a', labels = '{\"a', created_by = '{' where id = ?", bad);
   await write("update flow_run_state set state_details = '{\"a' where flow_run_id = ?", bad);
-  await write("update task_run set states = '[{', task_inputs = '{\"x\":1' where flow_run_id = unhex(?, '-')", bad);
+  await write(
+    "update task_run set states = '[{', task_inputs = '{\"x\":1' where flow_run_id in (?, unhex(?, '-'))",
+    bad,
+    bad,
+  );
   const text = JSON.stringify({ x: [{ input_type: "constant", type: "x".repeat(10_000) }] });
-  await write("update task_run set task_inputs = ? where flow_run_id = unhex(?, '-')", text, long);
+  await write("update task_run set task_inputs = ? where flow_run_id in (?, unhex(?, '-'))", text, long, long);
   const before = await rowsOf(bad);
   await sweepToEnd();
   const [run, states, tasks] = await rowsOf(bad);

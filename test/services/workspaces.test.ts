@@ -2,9 +2,13 @@
  * Each service acts in every workspace with due rows, and in the workspace of the row. A run of the first workspace has
  * nothing due. A run with the same id in a second workspace has something due.
  */
+import { Buffer } from "node:buffer";
 import { env, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
+import { sql } from "drizzle-orm";
 import { Database } from "#db/database";
+import { shortId, workspaceDigits } from "#db/short/ids";
+import { digitsOf } from "#db/short/uuid";
 import type { ReceivedEvent } from "#events/event";
 import { buildSegments, writeSegments } from "#events/segments";
 import { systemIds } from "#lib/clock";
@@ -30,12 +34,17 @@ const ids = systemIds();
 const now = () => Date.now() * 1000;
 const at = (ahead: number) => printTime(now() + ahead);
 
-type Values = Record<string, string | number | null>;
+type Values = Record<string, string | number | Uint8Array | null>;
+
+/** An id of a workspace as a row of the table has it. */
+const workspaceIn = (table: string, id: string) =>
+  table === "task_run" ? Buffer.from(workspaceDigits(id), "hex") : id;
+const bytesOf = (id: string) => Buffer.from(digitsOf(id), "hex");
 
 /** Copies rows of the first workspace into the second one, with other values in some columns. */
 async function copy(table: string, where: Values, values: Values = {}): Promise<void> {
   const { results } = await env.DB.prepare(`select name from pragma_table_info('${table}')`).all<{ name: string }>();
-  const changed: Values = { workspace_id: OTHER, ...values };
+  const changed: Values = { workspace_id: workspaceIn(table, OTHER), ...values };
   const columns = results.map(({ name }) => `"${name}"`);
   const chosen = results.map(({ name }) => (name in changed ? "?" : `"${name}"`));
   const given = results.flatMap(({ name }) => (name in changed ? [changed[name]] : []));
@@ -44,7 +53,7 @@ async function copy(table: string, where: Values, values: Values = {}): Promise<
     `insert into "${table}" (${columns.join(", ")}) select ${chosen.join(", ")} from "${table}"
      where workspace_id = ? and ${conditions.join(" and ")}`,
   )
-    .bind(...given, WORKSPACE, ...Object.values(where))
+    .bind(...given, workspaceIn(table, WORKSPACE), ...Object.values(where))
     .run();
 }
 
@@ -125,14 +134,12 @@ test("children are cancelled in the workspace of their run", async () => {
     state: CANCELLED,
     stateAge: 2 * MINUTE,
   });
-  await copy("task_run", { id: task.body.id });
+  await copy("task_run", { id: bytesOf(task.body.id) });
   await later(0, cancelLeftChildren);
-  const { results } = await env.DB.prepare(
-    "select workspace_id, state_type from task_run where id = unhex(?, '-') order by state_type",
-  )
-    .bind(task.body.id)
-    .all();
-  expect(results).toEqual([
+  const rows = await new Database(env.DB, noCost()).rows(
+    sql`select workspace_id, state_type from task_run where id = ${shortId(task.body.id)} order by state_type`,
+  );
+  expect(rows).toEqual([
     { workspace_id: OTHER, state_type: "CANCELLED" },
     { workspace_id: WORKSPACE, state_type: "RUNNING" },
   ]);

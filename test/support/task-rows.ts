@@ -2,7 +2,7 @@
 import { env } from "cloudflare:test";
 import { type SQL, sql } from "drizzle-orm";
 import { Database } from "#db/database";
-import { uuidText } from "#db/short/ids";
+import { shortWorkspace, uuidText } from "#db/short/ids";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { areTaskRuns, ofFlowRun } from "#db/task-run-keys";
 import { DEFAULT_WORKSPACE } from "#env";
@@ -21,4 +21,15 @@ export async function taskRow(id: string): Promise<TaskRunRow> {
   const [row] = await rowsWhere(areTaskRuns(DEFAULT_WORKSPACE, [id]));
   if (!row) throw new Error(`no task run ${id}`);
   return row;
+}
+
+const IDS = ["id", "flow_run_id", "state_id", "dynamic_key"];
+
+/** Gives some short rows of the default workspace the form that rows had before there were short ids. */
+export async function makeTextIds(condition: SQL): Promise<void> {
+  const sets = IDS.map((name) => `"${name}" = ${uuidText(`task_run."${name}"`)}`);
+  await new Database(env.DB, noCost()).run(
+    sql`update task_run set workspace_id = ${DEFAULT_WORKSPACE}, key_hash = null, ${sql.raw(sets.join(", "))}
+      where workspace_id = ${shortWorkspace(DEFAULT_WORKSPACE)} and ${condition}`,
+  );
 }

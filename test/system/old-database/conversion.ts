@@ -12,6 +12,11 @@ const SWEEPS: readonly { job: string; old: string }[] = [
     old: "select count(*) as n from log_segment where typeof(records) = 'text' and octet_length(records) > 300",
   },
   { job: "shorten rows", old: `select count(*) as n from task_run where states like '%"state_details"%'` },
+  // Ids as text.
+  {
+    job: "shorten rows",
+    old: `select count(*) as n from task_run where 'text' in (typeof(workspace_id), typeof(id), typeof(flow_run_id), typeof(state_id))`,
+  },
   { job: "shorten rows", old: `select count(*) as n from flow_run_state where state_details like '%"flow_run_id"%'` },
 ];
 
