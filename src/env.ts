@@ -1,5 +1,6 @@
 /** The Worker's bindings and settings, parsed once. Each setting is a line of `Variables`. */
 import * as z from "zod";
+import { FIRST_WORKSPACE } from "#db/short/ids";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
@@ -231,4 +232,4 @@ function valuesAt(place: Place, schema: unknown, values: Values): unknown {
 }
 
 /** The workspace of `/api/…`, which are the paths of the open-source server. */
-export const DEFAULT_WORKSPACE = "00000000-0000-4000-8000-000000000001";
+export const DEFAULT_WORKSPACE = FIRST_WORKSPACE;

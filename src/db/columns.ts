@@ -33,7 +33,12 @@ interface Options {
   long?: boolean;
   /** The short form in which the JSON is stored. */
   form?: ShortForm;
+  /** The short form in which ids are stored: the form of a UUID, or the form of a workspace's id (`db/short/ids.ts`). */
+  id?: IdForm;
 }
+
+/** How a column stores ids. */
+export type IdForm = "uuid" | "workspace";
 
 /** `Shown` and `Given` are the types on the wire: `Shown` in answers, `Given` in bodies. */
 class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
@@ -43,10 +48,11 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
 > {
   static override readonly [entityKind] = "SluiceColumnBuilder";
 
-  constructor(kind: K, { long = false, form }: Options = {}) {
+  constructor(kind: K, { long = false, form, id }: Options = {}) {
     super("", "custom", kind);
     this.config.long = long;
     if (form) this.config.form = form;
+    if (id) this.config.id = id;
   }
 
   /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look up the name for each statement. */
@@ -56,17 +62,19 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
 }
 
 /** A column of a table. */
-class StoredColumn extends SQLiteColumn {
+export class StoredColumn extends SQLiteColumn {
   static override readonly [entityKind] = "SluiceColumn";
   readonly kind: Kind;
   readonly isLong: boolean;
   readonly form: ShortForm | undefined;
+  readonly idForm: IdForm | undefined;
 
   constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
     super(table, config);
     this.kind = config.columnType as Kind; // `Builder` has set this value.
     this.isLong = config.long === true;
     this.form = config.form;
+    this.idForm = config.id;
   }
 
   /** The type that the column has in D1. */
@@ -83,8 +91,8 @@ export function columnsOf(table: SQLiteTable): StoredColumn[] {
 /** Text. */
 export const text = (options?: Options) => new Builder<"text", string, string, string>("text", options);
 
-/** A UUID as lowercase text. */
-export const uuid = () => new Builder<"uuid", string, string, string>("uuid");
+/** A UUID as lowercase text; or in the short form, which `Database` returns as that text. */
+export const uuid = (options?: Options) => new Builder<"uuid", string, string, string>("uuid", options);
 
 /** An integer. */
 export const integer = () => new Builder<"integer", number, number, number>("integer");

@@ -2,6 +2,7 @@
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { print } from "#db/print";
+import { idOfBytes } from "#db/short/ids";
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { log } from "#lib/log";
@@ -77,7 +78,7 @@ export class Database {
       statements.map((statement) => this.prepare(statement)),
     );
     this.count(results);
-    return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
+    return results.map(({ results: rows, meta }) => ({ rows: withIds(rows), changes: meta.changes }));
   }
 
   /** Runs statements in one transaction, and retries them when `all` would. A retry must change nothing. */
@@ -94,7 +95,7 @@ export class Database {
     return this.repeat(async () => {
       const result = await this.prepare(statement).all();
       this.count([result]);
-      return result.results;
+      return withIds(result.results);
     });
   }
 
@@ -122,6 +123,13 @@ export class Database {
       d1_rows_written: results.reduce((sum, result) => sum + (result.meta.rows_written ?? 0), 0),
     });
   }
+}
+
+/** Replaces the short ids in rows by their texts. Other values are no arrays: packed columns are read as digits. */
+function withIds(rows: Record<string, unknown>[]): Record<string, unknown>[] {
+  for (const row of rows)
+    for (const name in row) if (typeof row[name] === "object" && row[name] !== null) row[name] = idOfBytes(row[name]);
+  return rows;
 }
 
 /**

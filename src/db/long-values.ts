@@ -7,7 +7,6 @@ import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { columnsOf } from "#db/columns";
 import type { Database } from "#db/database";
-import { list } from "#db/sql";
 import { chunksBySize } from "#lib/chunks";
 import type { Portions } from "#lib/portions";
 
@@ -63,20 +62,18 @@ export function inPortions<Row>(
   });
 }
 
-/** Returns the rows of a table with the skipped texts. */
+/** Returns the rows of a table with the skipped texts. `among` is the condition that a row has one of the ids. */
 export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string } }>(
   db: Database,
   table: T,
-  workspaceId: string,
   rows: readonly T["$inferSelect"][],
+  among: (ids: readonly string[]) => SQL,
 ): Portions<T["$inferSelect"]> {
   return inPortions(
     rows,
     longColumns(table),
     ({ id }) => id,
-    (ids) =>
-      db.rows<T["$inferSelect"]>(sql`select * from ${table} where workspace_id = ${workspaceId}
-        and id in ${list(ids)}`),
+    (ids) => db.rows<T["$inferSelect"]>(sql`select * from ${table} where ${among(ids)}`),
   );
 }
 

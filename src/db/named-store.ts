@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
+import { list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 import type { Portions } from "#lib/portions";
 
@@ -29,7 +30,7 @@ export function namedStore<T extends NamedTable>(table: T) {
       const rows = await this.db.rows<Row>(
         sql`select ${columnsInList} from ${table} where ${where} order by ${order} limit ${limit} offset ${offset}`,
       );
-      return rowsInFull(this.db, table, this.workspaceId, rows);
+      return rowsInFull(this.db, table, rows, (ids) => this.among(ids));
     }
 
     /** How many rows there are. */
@@ -40,6 +41,10 @@ export function namedStore<T extends NamedTable>(table: T) {
     /** Changes a row. Returns the changed row, or undefined if the row does not exist. */
     update(key: NamedKey, changes: Partial<Row>): Promise<Row | undefined> {
       return this.db.returned(this.db.build.update(table).set(changes).where(this.by(key)).returning());
+    }
+
+    private among(ids: readonly string[]): SQL {
+      return sql`workspace_id = ${this.workspaceId} and id in ${list(ids)}`;
     }
 
     /** The condition that a row of the workspace has this key. */

@@ -1,6 +1,8 @@
 /** Parts of statements that several stores need. D1 binds at most 100 values to a statement, so a list is bound as one JSON value. */
-import { type SQL, sql, getTableColumns, type SQLWrapper } from "drizzle-orm";
+import { type SQL, sql, type SQLWrapper } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { columnsOf, type StoredColumn } from "#db/columns";
+import { shortWorkspaceOf, storedId } from "#db/short/ids";
 import type { Micros } from "#lib/clock";
 
 /** The values of a list as rows with a column `value`, for the `from` of a select: `from ${each(ids)} asked`. */
@@ -43,11 +45,17 @@ export function jsonValue(column: string, path: string): SQL {
 
 /** The columns of a table, and their values in the JSON `value` of `json_each`. `instead` has other expressions for some columns. */
 export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}) {
-  const names = Object.keys(getTableColumns(table));
+  const columns = columnsOf(table);
   return {
-    columns: sql.raw(names.map((name) => `"${name}"`).join(", ")),
-    values: sql.raw(names.map((name) => instead[name] ?? `value ->> '$.${name}'`).join(", ")),
+    columns: sql.raw(columns.map(({ name }) => `"${name}"`).join(", ")),
+    values: sql.raw(columns.map((column) => instead[column.name] ?? storedValue(column)).join(", ")),
   };
+}
+
+function storedValue({ name, idForm }: StoredColumn): string {
+  const value = `(value ->> '$.${name}')`;
+  if (idForm === undefined) return value;
+  return idForm === "uuid" ? storedId(value) : shortWorkspaceOf(value);
 }
 
 /** Made once per table. */

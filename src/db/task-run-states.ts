@@ -1,6 +1,7 @@
 /** The states in a task run's row: SQL that orders, merges and bounds the states, in both forms (`db/short/states.ts`). */
 import { type SQL, sql } from "drizzle-orm";
 import { LETTERS } from "#db/short/details";
+import { uuidDigits, uuidText } from "#db/short/ids";
 import { asList } from "#db/sql";
 import { STATE_TYPES, type State, type StateType } from "#wire/state";
 
@@ -39,7 +40,7 @@ const OLD_STATES = sql`json_each(${asList(sql.raw("task_run.states"))})`;
 
 /** The beginning of the stored form of a state that is not the present state of its row. The values are of the row `row`. */
 export const beginningSql = (row: string): string =>
-  `('["' || replace(${row}.state_id, '-', '') || '",' || case ${row}.state_type ${STATE_TYPES.map(
+  `('["' || ${uuidDigits(`${row}.state_id`)} || '",' || case ${row}.state_type ${STATE_TYPES.map(
     (type, place) => `when '${type}' then ${place}`,
   ).join(" ")} end || ',' || ${row}.state_timestamp)`;
 
@@ -52,11 +53,15 @@ const IS_PRESENT = "type = 'array' and value ->> 0 = 0";
 /** An item of `json_each` over the states of `row`, with the parts that the row has in its columns. */
 const whole = (row: string) => `iif(${IS_PRESENT}, coalesce(${beginningSql(row)} || substr(value, 3), value), value)`;
 /** Such an item, which names the flow run of `row` if the row gets another flow run. */
-const named = (row: string, flowRunId: string) => `iif(type = 'array' and ${row}.flow_run_id is not ${flowRunId},
-  json_set(${whole(row)}, '$[3]', json_insert(coalesce(${whole(row)} -> 3, '{}'), '$.${LETTERS.flow_run_id}', ${row}.flow_run_id)),
+const named = (
+  row: string,
+  flowRunId: string,
+) => `iif(type = 'array' and ${uuidText(`${row}.flow_run_id`)} is not ${flowRunId},
+  json_set(${whole(row)}, '$[3]', json_insert(coalesce(${whole(row)} -> 3, '{}'), '$.${LETTERS.flow_run_id}', ${uuidText(`${row}.flow_run_id`)})),
   ${whole(row)})`;
 /** The digits of the id of such an item. */
-const digits = (row: string) => `replace(iif(${IS_PRESENT}, ${row}.state_id, ${part("value", 0, "id")}), '-', '')`;
+const digits = (row: string) =>
+  `iif(${IS_PRESENT}, ${uuidDigits(`${row}.state_id`)}, replace(${part("value", 0, "id")}, '-', ''))`;
 
 /** The condition that an item of `json_each` over the states of `row` is not in the row of `task_run`. */
 export function isNewTo(row: string): SQL {
@@ -75,7 +80,7 @@ interface Added {
   row: "excluded" | "task_run";
   /** The beginning of the row's present state after the change. */
   beginning: SQL;
-  /** The row's flow run after the change. */
+  /** The row's flow run after the change, as text. */
   flowRunId: string;
 }
 
@@ -92,7 +97,7 @@ export function mergedStates({ states, row, beginning, flowRunId }: Added): SQL 
           select state, row_number() over (order by ${BY_AGE}) as place from (
             select ${sql.raw(named("task_run", flowRunId))} as state from ${OLD_STATES}
             union all
-            select iif(type = 'object', json_replace(value, '$.state_details.task_run_id', task_run.id), ${sql.raw(named(row, flowRunId))})
+            select iif(type = 'object', json_replace(value, '$.state_details.task_run_id', ${sql.raw(uuidText("task_run.id"))}), ${sql.raw(named(row, flowRunId))})
               from json_each(${states}) where ${isNewTo(row)}
           )
         )

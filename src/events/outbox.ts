@@ -5,6 +5,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { readDetails } from "#db/short/details";
+import { uuidText } from "#db/short/ids";
+import { joinsTaskRun } from "#db/task-run-keys";
 import { FIRST_STATE_ID, STATE_ID_BEFORE, stateIdsOf } from "#db/state-pages";
 import { deployment } from "#db/tables/deployment";
 import { event_segment, sweep_mark } from "#db/tables/event";
@@ -146,14 +148,14 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
       f.id as flow_id, f.name as flow_name, f.tags as flow_tags,
       d.id as deployment_id, d.name as deployment_name, d.tags as deployment_tags,
       q.id as queue_id, q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type,
-      t.id as task_id, t.name as task_name, t.tags as task_tags
+      ${sql.raw(uuidText("t.id"))} as task_id, t.name as task_name, t.tags as task_tags
     from ${flow_run_state} st
     join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
     left join ${flow} f on f.workspace_id = r.workspace_id and f.id = r.flow_id
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
-    left join ${task_run} t on t.workspace_id = r.workspace_id and t.id = r.parent_task_run_id
+    left join ${task_run} t on ${joinsTaskRun("r.workspace_id", "r.parent_task_run_id", "t")}
     where ${range} and not ${madeBySchedule} and st.id not in (select id from sent)
     order by st.id limit ${MAX_UNSENT}`;
 }

@@ -5,7 +5,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
 import type { Packed } from "#db/packed";
+import { uuidText } from "#db/short/ids";
 import { each } from "#db/sql";
+import { isTaskRunOf } from "#db/task-run-keys";
 import { type AskedRuns, settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
 import { BYTES, EVENTS, readSegment, segmentsOf, type SizedKey } from "#events/segments";
@@ -109,14 +111,14 @@ function lookForFlowRuns(workspaceId: string, ids: readonly string[], now: Micro
 function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
   const asked = each(ids);
   return sql`select null as hour, null as id, null as bytes, 1 as isSure where exists (
-      select 1 from ${asked} asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
+      select 1 from ${asked} asked left join task_run t on ${isTaskRunOf(workspaceId, sql`asked.value`, "t")}
       where t.id is null or t.state_type is null or t.state_type not in ${TERMINAL}
     )
     union all select hour, id, bytes, 0 from ${newest(workspaceId, MAX_TEXTS)} where exists (
-      select 1 from ${asked} asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
+      select 1 from ${asked} asked left join task_run t on ${isTaskRunOf(workspaceId, sql`asked.value`, "t")}
       where t.id is null or exists (
         select 1 from json_each(s.resources) told
-        where told.value in ('prefect.task-run.' || t.id, 'prefect.flow-run.' || t.flow_run_id))
+        where told.value in ('prefect.task-run.' || asked.value, 'prefect.flow-run.' || ${sql.raw(uuidText("t.flow_run_id"))}))
     ) order by 2`;
 }
 

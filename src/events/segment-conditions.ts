@@ -1,6 +1,7 @@
 /** Conditions by which segments without a wanted event are skipped, so that they are not opened. */
 import { type SQL, sql } from "drizzle-orm";
-import { each, list } from "#db/sql";
+import { each } from "#db/sql";
+import { areTaskRuns } from "#db/task-run-keys";
 import type { WorkspaceStore } from "#db/workspace-store";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
@@ -100,7 +101,7 @@ async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: read
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
   const rows = await db.rows<{ flow_run_id: string | null }>(
-    sql`select flow_run_id from ${task_run} where workspace_id = ${workspaceId} and id in ${list(taskRuns)}`,
+    sql`select flow_run_id from ${task_run} where ${areTaskRuns(workspaceId, taskRuns)}`,
   );
   return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
 }

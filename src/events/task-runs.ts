@@ -1,9 +1,11 @@
 /** Makes task runs from the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
+import { shortId, shortWorkspace, storedId, uuidDigits, uuidText } from "#db/short/ids";
 import { inputsForm } from "#db/short/inputs";
 import { taskPolicyForm } from "#db/short/policy";
 import { shortStates } from "#db/short/states";
+import { keyHash, ofFlowRunIn } from "#db/task-run-keys";
 import { beginningSql, isNewTo, MAX_OLDER_BYTES, mergedStates, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
@@ -147,11 +149,13 @@ function anyOf<T>(value: T | undefined): T {
 
 const STATE_COLUMNS = ["state_id", "state_type", "state_name", "state_timestamp"];
 /** The columns that get their values from the newest state. */
-const NEWEST = ["flow_run_id", ...Object.keys(Payload.shape.task_run.shape), ...STATE_COLUMNS];
+const NEWEST = ["flow_run_id", ...Object.keys(Payload.shape.task_run.shape), ...STATE_COLUMNS, "key_hash"];
+/** The columns among them that are ids in the short form. */
+const IDS = new Set(["flow_run_id", "dynamic_key", "state_id"]);
 
 const IS_NEWER = `task_run.state_timestamp is null
-  or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
-    > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
+  or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, ${uuidDigits("excluded.state_id")})
+    > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(${uuidDigits("task_run.state_id")}, ''))`;
 
 /** A value of the row with the newer state. */
 const ofNewer = (valueOf: (row: string) => string): string =>
@@ -164,8 +168,34 @@ const MERGED = mergedStates({
   states: sql`excluded.states`,
   row: "excluded",
   beginning: NEWER_BEGINNING,
-  flowRunId: `(${ofNewer((row) => `${row}.flow_run_id`)})`,
+  flowRunId: `(${ofNewer((row) => uuidText(`${row}.flow_run_id`))})`,
 });
+
+/** A value of the record, as it is stored in a row of the form of `id`. */
+function valueOf(name: string): string {
+  const value = `(value->>'${name}')`;
+  if (name === "key_hash") return `iif(typeof(id) = 'text', null, ${value})`;
+  return IDS.has(name) ? `iif(typeof(id) = 'text', ${value}, ${storedId(value)})` : value;
+}
+
+/**
+ * The id of the row of a record, in the form of that row: a row with the record's keys, or else a row with the record's id. If there is
+ * no such row, the short form of the record's id.
+ */
+function rowIdOf(workspaceId: string): SQL {
+  const flowRunId = sql`value->>'flow_run_id'`;
+  const hasKeys = sql`same.task_key = value->>'task_key' and ${sql.raw(uuidText("same.dynamic_key"))} = value->>'dynamic_key'`;
+  return sql`coalesce((
+      select same.id from ${task_run} same
+      where ${ofFlowRunIn("short", workspaceId, flowRunId, "same")} and same.key_hash = value->>'key_hash' and ${hasKeys}
+    ), (
+      select same.id from ${task_run} same
+      where ${ofFlowRunIn("text", workspaceId, flowRunId, "same")}
+        and same.task_key = value->>'task_key' and same.dynamic_key = value->>'dynamic_key'
+    ), (
+      select same.id from ${task_run} same where same.workspace_id = ${workspaceId} and same.id = value->>'id'
+    ), ${shortId(sql`value->>'id'`)})`;
+}
 
 /** D1 takes values of 2 MB. An event has at most 1.5 MB, and the largest row has little more. */
 const MAX_STATEMENT_BYTES = 1_000_000;
@@ -182,16 +212,12 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
     .map((part) => JSON.stringify(toRow(part)));
   return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
     const told = `[${some.join(",")}]`;
-    return sql`with told as materialized (select value from json_each(${told}))
+    return sql`with told as materialized (select value from json_each(${told})),
+      known as materialized (select value, ${rowIdOf(workspaceId)} as id from told)
       insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
-      select ${workspaceId},
-        coalesce((
-          select same.id from task_run same
-          where same.workspace_id = ${workspaceId} and same.flow_run_id = value->>'flow_run_id'
-            and same.task_key = value->>'task_key' and same.dynamic_key = value->>'dynamic_key'
-        ), value->>'id'),
-        ${now}, ${now}, value->>'states', ${sql.raw(NEWEST.map((name) => `value->>'${name}'`).join(", "))}
-      from told where true
+      select iif(typeof(id) = 'text', ${workspaceId}, ${shortWorkspace(workspaceId)}), id,
+        ${now}, ${now}, value->>'states', ${sql.raw(NEWEST.map(valueOf).join(", "))}
+      from known where true
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
         states = ${MERGED},
@@ -221,6 +247,7 @@ function toRow(record: TaskRunRecord): Record<string, unknown> {
     state_timestamp: newest.timestamp,
     empirical_policy: taskPolicyForm.write(record.columns.empirical_policy),
     task_inputs: inputsForm.write(record.columns.task_inputs),
+    key_hash: record.flow_run_id === null ? null : keyHash(record.columns),
   };
   return { ...row, states: shortStates(record.states, row) };
 }

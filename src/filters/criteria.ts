@@ -3,7 +3,9 @@ import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { createdByField } from "#db/short/created-by";
-import { list } from "#db/sql";
+import { uuidText } from "#db/short/ids";
+import { each, list } from "#db/sql";
+import { areTaskRuns, ofFlowRun, ofFlowRuns } from "#db/task-run-keys";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -166,8 +168,8 @@ function hasStateType(types: StateType[], workspaceId: string): SQL {
 }
 
 function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
-  const parents = sql`select parent.id from ${task_run} as parent
-    where parent.workspace_id = ${workspaceId} and parent.flow_run_id in ${list(ids)} and parent.flow_run_id is not null`;
+  const parents = sql`select ${sql.raw(uuidText("parent.id"))} from ${task_run} as parent
+    where ${ofFlowRuns(workspaceId, each(ids), "parent")}`;
   return seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in (${parents})`);
 }
 
@@ -179,7 +181,7 @@ const TaskRunFilterFlowRunId = namedStrictObject("TaskRunFilterFlowRunId", {
 });
 
 export const taskRunFilter = combinable("TaskRunFilter", {
-  id: group("TaskRunFilterId", { any_: anyId(task_run.id) }),
+  id: group("TaskRunFilterId", { any_: criterion(Values(Uuid), (ids, workspaceId) => areTaskRuns(workspaceId, ids)) }),
   name: group("TaskRunFilterName", { any_: anyOf(z.string(), task_run.name), like_: contains(task_run.name) }),
   tags: combinable("TaskRunFilterTags", { all_: hasAllTags(task_run.tags), is_null_: hasNoTags(task_run.tags) }),
   state: combinable("TaskRunFilterState", {
@@ -201,16 +203,21 @@ export const taskRunFilter = combinable("TaskRunFilter", {
 
 function hasSubflowRun(wanted: boolean, workspaceId: string): SQL {
   const exists = sql`exists (select 1 from ${flow_run} as subflow
-    where subflow.workspace_id = ${workspaceId} and subflow.parent_task_run_id = ${task_run.id})`;
+    where subflow.workspace_id = ${workspaceId} and subflow.parent_task_run_id = ${sql.raw(uuidText("task_run.id"))})`;
   return wanted ? exists : sql`not ${exists}`;
 }
 
 function hasFlowRun(filter: z.output<typeof TaskRunFilterFlowRunId>, workspaceId: string): SQL | SQL[] {
   const { any_: ids, is_null_: none } = filter;
   if (none === true) return sql`${task_run.flow_run_id} is null`;
-  const among = anyId(task_run.flow_run_id).clauses(ids, workspaceId);
-  if (among.length > 0) return among;
+  if (ids !== null && ids !== undefined) return ofAnyFlowRun(workspaceId, ids);
   return none === false ? sql`${task_run.flow_run_id} is not null` : ALWAYS;
+}
+
+/** The condition that a task run belongs to one of these flow runs. */
+export function ofAnyFlowRun(workspaceId: string, ids: readonly string[]): SQL {
+  const [id, ...others] = ids;
+  return id !== undefined && others.length === 0 ? ofFlowRun(workspaceId, id) : ofFlowRuns(workspaceId, each(ids));
 }
 
 export const workPoolFilter = combinable("WorkPoolFilter", {

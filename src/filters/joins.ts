@@ -7,17 +7,19 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { ALWAYS, anyId, combine, type Criterion, inWorkspace, seek } from "./clause";
+import { ALWAYS, anyId, combine, type Criterion, inWorkspace } from "./clause";
 import {
   deploymentFilter,
   flowFilter,
   flowRunFilter,
+  ofAnyFlowRun,
   taskRunFilter,
   variableFilter,
   workPoolFilter,
   workQueueFilter,
 } from "./criteria";
-import { list } from "#db/sql";
+import { uuidText } from "#db/short/ids";
+import { inTaskWorkspace, ofFlowRun } from "#db/task-run-keys";
 
 const RESOURCES = {
   flows: { table: flow, filter: flowFilter },
@@ -64,6 +66,8 @@ interface Way {
   to: Root;
   here: SQLWrapper;
   there: SQLWrapper;
+  /** The condition that the rows are joined, if it is not that these columns are equal. */
+  joins?: (workspaceId: string) => SQL;
   /** No index begins with `there`. So the query collects the matching rows once, and does not search for each row. */
   gathered?: boolean;
   onward?: Way[];
@@ -77,7 +81,12 @@ const toWorkQueue = (here: SQLWrapper): Way => ({
   there: work_queue.id,
   onward: [toWorkPool],
 });
-const toTaskRuns: Way = { to: "task_runs", here: flow_run.id, there: task_run.flow_run_id };
+const toTaskRuns: Way = {
+  to: "task_runs",
+  here: flow_run.id,
+  there: task_run.flow_run_id,
+  joins: (workspaceId) => ofFlowRun(workspaceId, sql`${flow_run.id}`),
+};
 const fromFlowRun: Way[] = [
   toFlow(flow_run.flow_id),
   { to: "deployments", here: flow_run.deployment_id, there: deployment.id },
@@ -95,7 +104,9 @@ const WAYS: Record<Root, Way[]> = {
     { to: "flow_runs", here: flow.id, there: flow_run.flow_id, gathered: true, onward: [toTaskRuns] },
   ],
   flow_runs: [...fromFlowRun, toTaskRuns],
-  task_runs: [{ to: "flow_runs", here: task_run.flow_run_id, there: flow_run.id, onward: fromFlowRun }],
+  task_runs: [
+    { to: "flow_runs", here: sql.raw(uuidText("task_run.flow_run_id")), there: flow_run.id, onward: fromFlowRun },
+  ],
   deployments: [
     toFlow(deployment.flow_id),
     { to: "flow_runs", here: deployment.id, there: flow_run.deployment_id, onward: [toTaskRuns] },
@@ -110,8 +121,9 @@ const WAYS: Record<Root, Way[]> = {
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
   const joined = ids
-    ? [seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(ids)}`)]
+    ? [ofAnyFlowRun(workspaceId, ids)]
     : WAYS[root].flatMap((way) => follow(way, filters, workspaceId));
+  if (root === "task_runs" && !namesTaskRuns(filters)) joined.push(inTaskWorkspace(workspaceId));
   if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
@@ -125,12 +137,23 @@ function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
   return anyId(flow_run.deployment_id).clauses(deployments.id?.any_, workspaceId);
 }
 
+/**
+ * Whether the filters name task runs, or the flow runs of task runs, by their ids. The conditions on these ids have the workspace. One
+ * more condition on the workspace would make SQLite read the whole workspace.
+ */
+export function namesTaskRuns(filters: Filters): boolean {
+  const { operator, id, flow_run_id: ofRuns } = filters.task_runs ?? {};
+  const isNamed = Array.isArray(id?.any_) || (Array.isArray(ofRuns?.any_) && ofRuns.is_null_ !== true);
+  return (operator === "and_" && isNamed) || onlyFlowRunIds(filters) !== undefined;
+}
+
 /** Whether every flow run of the workspace meets the filters. */
 export function asksForAllFlowRuns({ flow_runs, ...beside }: Filters): boolean {
   return !Object.values(beside).some(Boolean) && combine("and_", flowRunFilter.clauses(flow_runs, "")) === ALWAYS;
 }
 
 function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
+  if (root === "task_runs") return taskRunFilter.clauses(filters.task_runs, workspaceId);
   const { table, filter }: Resource = RESOURCES[root];
   return [inWorkspace(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
@@ -146,9 +169,8 @@ function follow(way: Way, filters: Filters, workspaceId: string): SQL[] {
   const conditions = [...ownClauses(way.to, filters, workspaceId), ...beyond];
   if (way.gathered)
     return [sql`${way.here} in (select ${way.there} from ${table} where ${combine("and_", conditions)})`];
-  return [
-    sql`exists (select 1 from ${table} where ${combine("and_", [sql`${way.there} = ${way.here}`, ...conditions])})`,
-  ];
+  const joins = way.joins?.(workspaceId) ?? sql`${way.there} = ${way.here}`;
+  return [sql`exists (select 1 from ${table} where ${combine("and_", [joins, ...conditions])})`];
 }
 
 /** Prefect: `only_filters_on_id`. If a filter of task runs has only flow run ids, these flow runs need not exist. */

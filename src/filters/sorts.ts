@@ -1,6 +1,7 @@
 /** The sort orders of lists. */
 import { getTableColumns, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import * as z from "zod";
+import { uuidText } from "#db/short/ids";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -46,7 +47,7 @@ type Column<S extends string> = S extends `${infer Name}_ASC` | `${infer Name}_D
 
 const COLUMNS: { [R in keyof Sorts]: Record<Column<Sorts[R]> | "id", SQLWrapper> } = {
   flow_runs: { ...getTableColumns(flow_run), start_time: flowRunStart },
-  task_runs: task_run,
+  task_runs: { ...getTableColumns(task_run), id: sql.raw(uuidText("task_run.id")) },
   flows: flow,
   deployments: deployment,
   variables: variable,

@@ -2,7 +2,9 @@
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import type { flow_run } from "#db/tables/flow-run";
-import type { task_run } from "#db/tables/task-run";
+import { isId } from "#db/short/ids";
+import { isTaskRun } from "#db/task-run-keys";
+import { task_run } from "#db/tables/task-run";
 import { unavailable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { Orchestrated } from "#orchestration/result";
@@ -149,8 +151,10 @@ export async function shutOut(
   { id, state_id: stateId, updated }: LoadedRun["row"],
 ): Promise<boolean> {
   try {
+    const isRun =
+      table === task_run ? isTaskRun(tools.workspaceId, id) : sql`workspace_id = ${tools.workspaceId} and id = ${id}`;
     const { changes } = await tools.db.run(sql`update ${table} set updated = ${Math.max(tools.clock(), updated + 1)}
-      where workspace_id = ${tools.workspaceId} and id = ${id} and state_id is ${stateId} and updated = ${updated}`);
+      where ${isRun} and ${isId("state_id", stateId)} and updated = ${updated}`);
     return changes > 0;
   } catch (error) {
     if (!isPassing(error)) throw error;

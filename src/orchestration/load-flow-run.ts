@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
+import { isTaskRunOf } from "#db/task-run-keys";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -52,7 +53,7 @@ export async function loadFlowRun(db: Database, workspaceId: string, id: string)
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`,
     sql`select ${task_run}.* from ${flow_run} join ${task_run}
-        on ${task_run.workspace_id} = ${flow_run.workspace_id} and ${task_run.id} = ${flow_run.parent_task_run_id}
+        on ${isTaskRunOf(workspaceId, sql`${flow_run.parent_task_run_id}`, "task_run")}
       where ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`,
   ]);
   const row = rows?.[0] as LoadedRow | undefined;

@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
-import { task_run } from "#db/tables/task-run";
+import { type KeyForm, ofFlowRunIn, orderIn, type Place, throughIndex, walkForms } from "#db/task-run-keys";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { taskRunContext } from "#orchestration/context";
@@ -33,9 +33,8 @@ export interface Move {
  * another state by then is not changed. If a task run cannot be moved, the failure is logged, and the others are moved.
  */
 export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move): Promise<void> {
-  let last: TaskRunRow | undefined;
-  for (let round = 0; round < ROUNDS; round++) {
-    const rows = await tools.db.rows<TaskRunRow>(selectTaskRuns(tools.workspaceId, flowRunId, move.from, last));
+  const select = (form: KeyForm, last?: Place) => selectTaskRuns(tools.workspaceId, flowRunId, move.from, form, last);
+  for await (const rows of walkForms<TaskRunRow>(tools.db, { select, most: AT_ONCE, rounds: ROUNDS })) {
     for (const portion of taskRunsInFull(tools.db, tools.workspaceId, rows)) {
       const some = await portion();
       await write(
@@ -43,19 +42,14 @@ export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move):
         some.flatMap((row) => moved(tools, row, move)),
       );
     }
-    if (rows.length < AT_ONCE) return;
-    last = rows.at(-1);
   }
 }
 
-/** Selects task runs without long values, in the order of their index, after `last`. */
-export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, last?: TaskRunRow): SQL {
-  const rest = last
-    ? sql`and (task_key, dynamic_key, id) > (${last.task_key}, ${last.dynamic_key}, ${last.id})`
-    : sql``;
-  return sql`select ${TASK_RUN_IN_LIST} from ${task_run} indexed by task_run_flow_run where workspace_id = ${workspaceId}
-    and flow_run_id is not null and flow_run_id = ${flowRunId} ${rest} and state_type in ${from}
-    order by task_key, dynamic_key, id limit ${AT_ONCE}`;
+/** Selects task runs without long values, in the order of one of their indexes, after `last`. */
+export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, form: KeyForm, last?: Place): SQL {
+  const { order, rest } = orderIn(form, last);
+  return sql`select ${TASK_RUN_IN_LIST} from ${throughIndex(form)} where ${ofFlowRunIn(form, workspaceId, flowRunId)}
+    and ${rest} and state_type in ${from} order by ${order} limit ${AT_ONCE}`;
 }
 
 /** The change of a task run, and its effects. */

@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { hasHadState } from "#db/short/states";
+import { isTaskRun } from "#db/task-run-keys";
 import { task_run } from "#db/tables/task-run";
 import { log } from "#lib/log";
 import {
@@ -149,7 +150,7 @@ export class TaskRunSlots extends Lease implements ProposalSlots<TaskRunContext,
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
         const [row] = await db.rows<TaskRunRow>(
-          sql`select * from ${task_run} where ${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${this.runId}`,
+          sql`select * from ${task_run} where ${isTaskRun(workspaceId, this.runId)}`,
         );
         if (!row) return true;
         if (unknown.some(({ decision }) => hasHadState(row, decision.state.id))) return false;

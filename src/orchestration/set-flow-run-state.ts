@@ -1,7 +1,16 @@
 /** Proposes a state for a flow run. If the run becomes CANCELLED, its task runs and its subflows are cancelled too. */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
+import { uuidText } from "#db/short/ids";
 import { flow_run } from "#db/tables/flow-run";
-import { task_run } from "#db/tables/task-run";
+import {
+  type KeyForm,
+  ofFlowRunIn,
+  orderIn,
+  type Place,
+  placeColumns,
+  throughIndex,
+  walkForms,
+} from "#db/task-run-keys";
 import { ApiError } from "#lib/api-error";
 import { chunks } from "#lib/chunks";
 import { log } from "#lib/log";
@@ -54,24 +63,18 @@ export async function cancelChildren(tools: Tools, flowRunId: string): Promise<v
   await moveTaskRuns(tools, flowRunId, { from: UNENDED, proposal: { type: "CANCELLED", message: MESSAGE } });
 }
 
-interface Subflow {
-  id: string;
+/** A subflow that has not ended, and the place of its parent's task run. */
+interface Subflow extends Place {
+  subflow_id: string;
   deployment_id: string | null;
-  /** The key of the parent's task run, in the index by which subflows are read. */
-  task_key: string;
-  dynamic_key: string;
-  task_id: string;
 }
 
 async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
-  let last: Subflow | undefined;
-  for (let round = 0; round < ROUNDS; round++) {
-    const subflows = await tools.db.rows<Subflow>(selectSubflows(tools.workspaceId, flowRunId, last));
+  const select = (form: KeyForm, last?: Place) => selectSubflows(tools.workspaceId, flowRunId, form, last);
+  for await (const subflows of walkForms<Subflow>(tools.db, { select, most: AT_ONCE, rounds: ROUNDS })) {
     for (const some of chunks(subflows, SUBFLOWS_AT_ONCE)) {
       await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow)));
     }
-    if (subflows.length < AT_ONCE) return;
-    last = subflows.at(-1);
   }
 }
 
@@ -79,20 +82,19 @@ async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
  * Selects subflows that have not ended, after `last`. Each subflow is read once, even if it cannot be cancelled. A
  * subflow with a deployment has its own process, for which one CANCELLING is enough.
  */
-export function selectSubflows(workspaceId: string, flowRunId: string, last?: Subflow) {
-  const rest = last
-    ? sql`and (t.task_key, t.dynamic_key, t.id) > (${last.task_key}, ${last.dynamic_key}, ${last.task_id})`
-    : sql``;
-  return sql`select r.id, r.deployment_id, t.task_key, t.dynamic_key, t.id as task_id
-    from ${task_run} t indexed by task_run_flow_run
-    cross join ${flow_run} r indexed by flow_run_parent on r.workspace_id = t.workspace_id and r.parent_task_run_id = t.id
-    where t.workspace_id = ${workspaceId} and t.flow_run_id = ${flowRunId} and t.flow_run_id is not null ${rest}
+export function selectSubflows(workspaceId: string, flowRunId: string, form: KeyForm, last?: Place): SQL {
+  const { order, rest } = orderIn(form, last, "t");
+  return sql`select r.id as subflow_id, r.deployment_id, ${placeColumns("t")}
+    from ${throughIndex(form, "t")}
+    cross join ${flow_run} r indexed by flow_run_parent
+      on r.workspace_id = ${workspaceId} and r.parent_task_run_id = ${sql.raw(uuidText("t.id"))}
+    where ${ofFlowRunIn(form, workspaceId, flowRunId, "t")} and ${rest}
       and r.parent_task_run_id is not null
       and r.state_type in ${UNENDED} and (r.deployment_id is null or r.state_type <> 'CANCELLING')
-    order by t.task_key, t.dynamic_key, t.id limit ${AT_ONCE}`;
+    order by ${order} limit ${AT_ONCE}`;
 }
 
-async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow): Promise<void> {
+async function cancelSubflow(tools: Tools, { subflow_id: id, deployment_id }: Subflow): Promise<void> {
   const policy = onlyWhile(({ initial }) => initial !== null && !isTerminal(initial), MinimalFlowPolicy);
   const type = deployment_id === null ? "CANCELLED" : "CANCELLING";
   try {

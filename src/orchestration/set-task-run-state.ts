@@ -2,10 +2,12 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
+import { isId, uuidText } from "#db/short/ids";
 import { hasHadState } from "#db/short/states";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { isTaskRun } from "#db/task-run-keys";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
 import { missingObject } from "#lib/api-error";
@@ -71,11 +73,11 @@ function policyFor(proposal: StateProposal, force: boolean): Policy<TaskRunConte
 
 async function load(tools: Tools, id: string, proposal: StateProposal): Promise<LoadedTaskRun | undefined> {
   const { workspaceId, db } = tools;
-  const own = sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
+  const own = isTaskRun(workspaceId, id);
   const [rows, flowRuns, cached] = await db.readAll([
     sql`select * from ${task_run} where ${own}`,
     sql`select r.id as id, r.run_count as run_count, ${STATE_COLUMNS} from ${task_run}
-      join ${flow_run} r on r.workspace_id = ${task_run.workspace_id} and r.id = ${task_run.flow_run_id}
+      join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = ${sql.raw(uuidText("task_run.flow_run_id"))}
       left join ${flow_run_state} s on s.id = r.state_id where ${own}`,
     ...selectCached(workspaceId, proposal, tools.clock()),
   ]);
@@ -108,7 +110,7 @@ interface DecidedTaskRun {
 function commitOf(tools: Tools, slots: TaskRunSlots, row: TaskRunRow, decided: DecidedTaskRun): Commit {
   const { now, decision } = decided;
   const { state, changes, effects } = decision;
-  const isAsLoaded = sql`state_id is ${row.state_id} and updated = ${row.updated}`;
+  const isAsLoaded = sql`${isId("state_id", row.state_id)} and updated = ${row.updated}`;
   const queued = effects.find((effect) => effect.kind === "enqueue-task-run");
   return {
     decision,
@@ -128,7 +130,7 @@ function commitOf(tools: Tools, slots: TaskRunSlots, row: TaskRunRow, decided: D
 /** Sets the flag by which the task queue finds a run that was not created as a background task. */
 function markBackground(tools: Tools, row: TaskRunRow, state: State): SQL {
   return sql`update ${task_run} set background = 1
-      where workspace_id = ${tools.workspaceId} and id = ${row.id} and state_id = ${state.id}`;
+      where ${isTaskRun(tools.workspaceId, row.id)} and ${isId("state_id", state.id)}`;
 }
 
 function insertCached(tools: Tools, row: TaskRunRow, { now, decision: { state, effects } }: DecidedTaskRun): SQL[] {
@@ -149,7 +151,7 @@ function insertCached(tools: Tools, row: TaskRunRow, { now, decision: { state, e
       ],
       {
         guard: sql`exists (select 1 from ${task_run} t
-          where t.workspace_id = ${tools.workspaceId} and t.id = ${row.id} and t.state_id = ${state.id})`,
+          where ${isTaskRun(tools.workspaceId, row.id, "t")} and ${isId("t.state_id", state.id)})`,
       },
     ),
   ];

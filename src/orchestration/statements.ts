@@ -5,10 +5,12 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { shortDetails } from "#db/short/details";
 import type { ShortForm } from "#db/short/form";
+import { isId, shortId, uuidText } from "#db/short/ids";
 import { taskPolicyForm } from "#db/short/policy";
 import { shortStates } from "#db/short/states";
 import { digitsOf } from "#db/short/uuid";
 import { beginningOf, mergedStates } from "#db/task-run-states";
+import { isTaskRun } from "#db/task-run-keys";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import { taskRunContext } from "#orchestration/context";
@@ -97,7 +99,7 @@ export function parentUpdate(
   // The batch that creates a subflow may be written twice.
   const guard = sql`exists (select 1 from ${flow_run} r
     where r.workspace_id = ${tools.workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.state.id})
-    and state_id is not ${state.id} and instr(states, ${state.id}) = 0 and instr(states, ${digitsOf(state.id)}) = 0`;
+    and not coalesce(${isId("state_id", state.id)}, false) and instr(states, ${state.id}) = 0 and instr(states, ${digitsOf(state.id)}) = 0`;
   return { statements: [updateTaskRun(tools.workspaceId, parent, state, changes, guard, now)], effects };
 }
 
@@ -110,15 +112,15 @@ export function updateTaskRun(
   guard: SQL,
   now: Micros,
 ): SQL {
-  const values = { ...changedOnly(row, storedChanges(changes, taskPolicyForm)), state_id: state.id, updated: now };
+  const values = { ...changedOnly(row, storedChanges(changes, taskPolicyForm)), updated: now };
   const stored = JSON.stringify(shortStates([storedState(state)], { ...row, state_id: null }));
   const beginning = sql`${beginningOf(state)}`;
   const states = mergedStates({
     states: sql`${stored}`,
     row: "task_run",
     beginning,
-    flowRunId: "task_run.flow_run_id",
+    flowRunId: uuidText("task_run.flow_run_id"),
   });
-  return sql`update ${task_run} set ${assignments(values)}, states = ${states}
-    where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
+  return sql`update ${task_run} set ${assignments(values)}, state_id = ${shortId(state.id)}, states = ${states}
+    where ${isTaskRun(workspaceId, row.id)} and ${guard}`;
 }

@@ -1,7 +1,7 @@
 /** The statement of the census. It reads the next rows of a table, of all workspaces, and estimates how many bytes they use. */
 import { type SQL, sql } from "drizzle-orm";
 import { getTableConfig, type IndexColumn, type SQLiteColumn, type SQLiteTable } from "drizzle-orm/sqlite-core";
-import { columnsOf } from "#db/columns";
+import { columnsOf, StoredColumn } from "#db/columns";
 
 /** The values of a row's key, in the order of the key. */
 export type Key = readonly (string | number)[];
@@ -20,13 +20,29 @@ export function keyOf(table: SQLiteTable): SQLiteColumn[] {
 export function selectCensus(table: SQLiteTable, after: Key | null, most: number, isSkipped: boolean): SQL {
   const key = keyOf(table);
   const names = list(key.map(({ name }) => sql`${sql.identifier(name)}`));
-  const rest = after ? sql`where (${names}) > (${list(after.map((value) => sql`${value}`))})` : sql``;
+  const values = list(key.map((column) => sql`${keyValue(column)} as ${sql.identifier(column.name)}`));
+  const place = after?.map((value, index) => storedKey(key[index], value));
+  const rest = place ? sql`where (${names}) > (${list(place)})` : sql``;
   const [row, indexed] = isSkipped ? [sql`0`, sql`0`] : [entryOf(columnsOf(table)), indexesOf(table)];
   // The columns beside the only `max` are those of the row with the maximum. (A window function would read each row three times.)
   return sql`select count(*) as counted, sum(${isSkipped ? sql`0` : BYTES}) as bytes, max(rank) as rank, ${names} from (
-      select ${names}, ${rankOf(key)} as rank, ${row} as row, ${indexed} as indexed
-      from ${table} ${rest} order by ${names} limit ${most}) page`;
+      select ${values}, ${rankOf(key)} as rank, ${row} as row, ${indexed} as indexed
+      from ${table} ${rest} order by ${list(key.map((column) => sql`${column}`))} limit ${most}) page`;
 }
+
+/** Before the digits of a short id in a key, as SQLite has short ids after all texts. */
+const SHORT = "~";
+
+/** A column of a key: the digits stand for a short id. */
+const keyValue = (column: SQLiteColumn): SQL =>
+  hasShortIds(column) ? sql`iif(typeof(${column}) = 'blob', ${SHORT} || hex(${column}), ${column})` : sql`${column}`;
+
+const storedKey = (column: SQLiteColumn | undefined, value: string | number): SQL =>
+  column && hasShortIds(column) && String(value).startsWith(SHORT)
+    ? sql`unhex(${String(value).slice(SHORT.length)})`
+    : sql`${value}`;
+
+const hasShortIds = (column: SQLiteColumn): boolean => column instanceof StoredColumn && column.idForm !== undefined;
 
 const list = (parts: readonly SQL[]) => sql.join([...parts], sql.raw(", "));
 const sum = (parts: readonly SQL[]) => sql.join([...parts], sql.raw(" + "));
@@ -37,7 +53,7 @@ const ABOVE_ZERO = "4611686018427387904";
 /** A text for each row that has the order of the keys. Keys with a NUL may have another order: then a few rows are counted twice. */
 function rankOf(key: readonly SQLiteColumn[]): SQL {
   const texts = key.map((column) =>
-    isText(column) ? sql`${column}` : sql`printf('%020d', ${column} + ${sql.raw(ABOVE_ZERO)})`,
+    isText(column) ? keyValue(column) : sql`printf('%020d', ${column} + ${sql.raw(ABOVE_ZERO)})`,
   );
   return sql.join(texts, sql.raw(" || char(0) || "));
 }

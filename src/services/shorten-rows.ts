@@ -1,13 +1,16 @@
 /**
- * Rewrites the rows that are older than the short forms of JSON columns (`db/short`), once, so that they take less
- * space. Both forms are read everywhere, so nothing depends on this sweep. A row that another request changes meanwhile
+ * Rewrites the rows that are older than the short forms of JSON columns and of the ids of task runs (`db/short`), once, so that they
+ * take less space. Both forms are read everywhere, so nothing depends on this sweep. A row that another request changes meanwhile
  * stays as that request wrote it. `updated` does not change, and there are no events.
  */
 import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { columnsOf } from "#db/columns";
 import { LONG_BYTES } from "#db/long-values";
 import { type OldRow, shortFlowRun, shortFlowRunState, shortTaskRun } from "#db/short/rewrite";
+import { shortWorkspaceOf, storedId, uuidText } from "#db/short/ids";
 import { shortLabels } from "#db/short/labels";
+import { keyHash } from "#db/task-run-keys";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { byteLength } from "#lib/bytes";
@@ -21,6 +24,8 @@ const STEPS = 8;
 /** A turn may find a row that ends its process. After so many tries with this row alone, the row is passed over. */
 const MAX_TRIES = 3;
 const MAX_STATEMENT_BYTES = 1_000_000;
+/** The name of the mark. A database may have the mark "shorten rows" of a version that did not shorten ids. */
+const MARK = "shorten rows and ids";
 /** The place after the last table. */
 const DONE = "done";
 
@@ -35,6 +40,8 @@ interface Rewrite {
   columns: readonly string[];
   /** More values of a row that `short` needs. */
   more?: SQL;
+  /** Whether the ids are shortened, with all that is made of them. The rows with short ids come last in the order of the key. */
+  ids?: boolean;
   /** The new values of the columns that get shorter. A value that is no text was too long to be read, and is not rewritten. */
   short: (row: OldRow) => Record<string, string>;
 }
@@ -43,8 +50,9 @@ const REWRITES: readonly Rewrite[] = [
   {
     table: task_run,
     key: ["workspace_id", "id"],
-    context: ["flow_run_id", "state_id", "state_type", "state_timestamp"],
+    context: ["flow_run_id", "task_key", "dynamic_key", "state_id", "state_type", "state_timestamp"],
     columns: ["empirical_policy", "task_inputs", "states"],
+    ids: true,
     short: shortTaskRun,
   },
   {
@@ -68,7 +76,7 @@ const REWRITES: readonly Rewrite[] = [
 /** One turn of the sweep. After the last table each turn reads only the mark. */
 export function shortenRows(tools: SweepTools): Promise<void> {
   return takeTurn(tools, {
-    name: "shorten rows",
+    name: MARK,
     most: AT_ONCE,
     steps: STEPS,
     tries: MAX_TRIES,
@@ -100,7 +108,7 @@ const placeOf = (index: number, key: readonly string[]): string => JSON.stringif
 
 /** Selects rows in the order of their keys. A long value is left out. */
 function selectRows(
-  { table, key, context, columns, more = sql`` }: Rewrite,
+  { table, key, context, columns, more = sql``, ids }: Rewrite,
   after: readonly string[],
   most: number,
 ): SQL {
@@ -111,28 +119,44 @@ function selectRows(
     sql`, `,
   );
   return sql`select ${sql.raw([...key, ...context, ...values].join(", "))}${more} from ${table}
-    where (${keys}) > (${from}) order by ${keys} limit ${most}`;
+    where (${keys}) > (${from}) ${ids ? sql`and workspace_id < x''` : sql``} order by ${keys} limit ${most}`;
 }
+
+const hashOf = (row: OldRow): number | null =>
+  row["flow_run_id"] === null
+    ? null
+    : keyHash({ task_key: String(row["task_key"]), dynamic_key: String(row["dynamic_key"]) });
 
 /** Writes the rows that get shorter. A row whose values are not as they were read is not changed. */
 async function write({ db }: SweepTools, rewrite: Rewrite, rows: readonly OldRow[]): Promise<void> {
   const changes = rows.flatMap((row) => {
     const short = rewrite.short(row);
+    if (rewrite.ids) return JSON.stringify({ row, short, key_hash: hashOf(row) });
     return Object.keys(short).length === 0 ? [] : JSON.stringify({ row, short });
   });
   for (const some of chunksBySize(changes, MAX_STATEMENT_BYTES, byteLength))
     if (some.length > 0) await db.run(updateRows(rewrite, some));
 }
 
-function updateRows({ table, key, context, columns }: Rewrite, changes: readonly string[]): SQL {
+function updateRows({ table, key, context, columns, ids }: Rewrite, changes: readonly string[]): SQL {
   const own = (name: string) => `${getTableName(table)}."${name}"`;
   const was = (name: string) => `n.value ->> '$.row.${name}'`;
   const will = (name: string) => `n.value ->> '$.short.${name}'`;
   const sets = columns.map((name) => `"${name}" = coalesce(${will(name)}, ${own(name)})`);
   const isKey = key.map((name) => `${own(name)} = ${was(name)}`);
-  const isSame = context.map((name) => `${own(name)} is ${was(name)}`);
+  // A newer state has a short id although the row has not.
+  const isSame = context.map((name) => `${uuidText(own(name))} is ${was(name)}`);
   // A column that is not rewritten may have any value.
   const isUnchanged = columns.map((name) => `(${will(name)} is null or ${own(name)} is ${was(name)})`);
+  if (ids) sets.push(...shortIdsOf(table, own), "key_hash = n.value ->> '$.key_hash'");
   return sql`update ${table} set ${sql.raw(sets.join(", "))} from json_each(${`[${changes.join(",")}]`}) n
     where ${sql.raw([...isKey, ...isSame, ...isUnchanged].join(" and "))}`;
+}
+
+/** Sets the columns of ids to their short forms. */
+function shortIdsOf(table: SQLiteTable, own: (name: string) => string): string[] {
+  return columnsOf(table).flatMap(({ name, idForm }) => {
+    if (idForm === undefined) return [];
+    return `"${name}" = ${idForm === "uuid" ? storedId(own(name)) : shortWorkspaceOf(own(name))}`;
+  });
 }

@@ -2,12 +2,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { storedDetail } from "#db/short/details";
+import { uuidText } from "#db/short/ids";
+import { joinsFlowRunIn, type KeyForm, KEY_FORMS, throughIndex } from "#db/task-run-keys";
 import { RETRY_TYPE } from "#db/short/policy";
 import { asList, each, jsonValue } from "#db/sql";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { event_resource, event_segment } from "#db/tables/event";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
-import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
@@ -181,11 +182,18 @@ export function selectStates(after: string, before: string, most: number): SQL {
 export function selectWithChildren(range: (id: SQL) => SQL): SQL {
   return sql`select r.workspace_id, r.id from ${flow_run_state} st
     cross join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
-    where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and r.state_id = st.id and exists (
-      select 1 from ${task_run} t indexed by task_run_flow_run where t.flow_run_id is not null and t.workspace_id = r.workspace_id and t.flow_run_id = r.id and (
-        t.state_type in ${UNENDED} or exists (
-          select 1 from ${flow_run} c indexed by flow_run_parent where c.parent_task_run_id is not null and c.workspace_id = t.workspace_id and c.parent_task_run_id = t.id
-            and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
+    where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and r.state_id = st.id
+      and (${sql.join(KEY_FORMS.map(hasUnendedChild), sql` or `)})`;
+}
+
+/** Whether the run `r` has a task run in one of the forms that has not ended, or that has a subflow that has not ended. */
+function hasUnendedChild(form: KeyForm): SQL {
+  return sql`exists (
+    select 1 from ${throughIndex(form, "t")} where ${joinsFlowRunIn(form, "r.workspace_id", "r.id", "t")} and (
+      t.state_type in ${UNENDED} or exists (
+        select 1 from ${flow_run} c indexed by flow_run_parent
+        where c.parent_task_run_id is not null and c.workspace_id = r.workspace_id and c.parent_task_run_id = ${sql.raw(uuidText("t.id"))}
+          and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
 }
 
 /** The runs of work pools that a range of states cancelled with this message, with the data for the message to the pool's workers. */

@@ -278,7 +278,7 @@ test("numbers and letters that JavaScript or SQL could change are recorded uncha
   // The second report is merged with the existing row.
   await deliver(await aSegment([told]));
   await deliver(await aSegment([{ ...told, id: crypto.randomUUID() }]));
-  const row = await env.DB.prepare("select name, states, task_inputs from task_run where flow_run_id = ?")
+  const row = await env.DB.prepare("select name, states, task_inputs from task_run where flow_run_id = unhex(?, '-')")
     .bind(flowRunId)
     .first<{ name: string; states: string; task_inputs: string }>();
   expect(row?.states.split(`,${data}`)).toHaveLength(3);

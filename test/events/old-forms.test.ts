@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { readStates } from "#db/short/states";
-import type { TaskRunRow } from "#db/rows/task-runs";
+import { taskRow, taskRowsOf } from "../support/task-rows";
 import { aSegment, deliver, taskRunsOf } from "./recording";
 import { taskRunReports } from "./world";
 
@@ -15,11 +15,8 @@ const LIFE = ["PENDING", "RUNNING", "SCHEDULED", "RUNNING", "COMPLETED"].map((ty
 
 /** Writes the states of the task runs as they were stored before there was a short form. */
 async function makeOld(flowRunId: string): Promise<void> {
-  const { results } = await env.DB.prepare("select * from task_run where flow_run_id = ?")
-    .bind(flowRunId)
-    .all<TaskRunRow>();
-  for (const row of results)
-    await env.DB.prepare("update task_run set states = ? where id = ?")
+  for (const row of await taskRowsOf(flowRunId))
+    await env.DB.prepare("update task_run set states = ? where id = unhex(?, '-')")
       .bind(JSON.stringify(readStates(row)), row.id)
       .run();
 }
@@ -65,8 +62,7 @@ test("a state names the flow run of its report, although a later report names an
     const early = taskRunReports(LIFE.slice(0, 2), { id: runId, flowRunId: before });
     const late = taskRunReports(LIFE, { id: runId, flowRunId: after }).slice(2);
     for (const part of [early, late.slice(0, 1), late.slice(1)]) await deliver(await aSegment(part));
-    const row = await env.DB.prepare("select * from task_run where id = ?").bind(runId).first<TaskRunRow>();
-    if (!row) throw new Error("no row");
+    const row = await taskRow(runId);
     expect(row.flow_run_id).toBe(after);
     expect(readStates(row).map(({ state_details }) => state_details.flow_run_id)).toEqual([
       ...early.map(() => before),

@@ -168,9 +168,12 @@ test("a segment that the queue lost is queued again after a minute", async () =>
     .run();
   await cron();
   await expect
-    .poll(() => env.DB.prepare("select name, state_name from task_run where id = ?").bind(taskRun).first(), {
-      timeout: 5000,
-    })
+    .poll(
+      () => env.DB.prepare("select name, state_name from task_run where id = unhex(?, '-')").bind(taskRun).first(),
+      {
+        timeout: 5000,
+      },
+    )
     .toEqual({ name: "lost", state_name: "Completed" });
 });
 

@@ -69,9 +69,11 @@ test("a page without resources reads the hours of its window one by one", async 
 
 test("a task run is found by its id, and by its keys in its flow run", async () => {
   const plan = await plansOf((db) => db.batch(recordTaskRuns(DEFAULT_WORKSPACE, [aRecord()], 1)));
+  expect(plan).toMatch(/SEARCH same USING INDEX task_run_key \(flow_run_id=\? AND key_hash=\? AND workspace_id=\?\)/);
   expect(plan).toMatch(
-    /SEARCH same USING (COVERING )?INDEX task_run_flow_run \(workspace_id=\? AND flow_run_id=\? AND task_key=\? AND dynamic_key=\?\)/,
+    /SEARCH same USING COVERING INDEX task_run_flow_run \(flow_run_id=\? AND task_key=\? AND dynamic_key=\? AND workspace_id=\?\)/,
   );
+  expect(plan).toMatch(/SEARCH same USING PRIMARY KEY \(workspace_id=\? AND id=\?\)/);
   expect(plan).not.toMatch(/SCAN (same|task_run)/);
 });
 

@@ -3,12 +3,12 @@ import { createExecutionContext, createMessageBatch, env, getQueueResult } from 
 import { segmentMessages } from "#events/consumer";
 import { type Event, receiveEvent } from "#events/event";
 import { buildSegments, keyOf, type SizedKey, writeSegments } from "#events/segments";
-import type { TaskRunRow } from "#db/rows/task-runs";
 import { readStates } from "#db/short/states";
 import { DEFAULT_WORKSPACE } from "#env";
 import { makeTools } from "#tools";
 import { parseTime } from "#wire/dates";
 import worker from "#worker";
+import { taskRowsOf } from "../support/task-rows";
 
 const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
 
@@ -39,10 +39,8 @@ export async function deliver(keys: readonly SizedKey[], attempts = 1) {
   return getQueueResult(batch, context);
 }
 
-/** The task run rows of a flow run, without the time of the write. Its states are read. */
+/** The task run rows of a flow run, without the time of the write and the hash of its keys. Its states are read. */
 export async function taskRunsOf(flowRunId: string) {
-  const { results } = await env.DB.prepare("select * from task_run where flow_run_id = ? order by id")
-    .bind(flowRunId)
-    .all<TaskRunRow>();
-  return results.map((row) => ({ ...row, created: 0, updated: 0, states: readStates(row) }));
+  const rows = await taskRowsOf(flowRunId);
+  return rows.map((row) => ({ ...row, created: 0, updated: 0, key_hash: 0, states: readStates(row) }));
 }

@@ -94,7 +94,9 @@ test("a report without a task run does not prevent the recording of the others",
 test("a task run without a flow run, or with an unknown one, is recorded", async () => {
   const id = crypto.randomUUID();
   await deliver(await aSegment(taskRunReports(LIFE, { id, flowRunId: null })));
-  const row = await env.DB.prepare("select flow_run_id, state_name from task_run where id = ?").bind(id).first();
+  const row = await env.DB.prepare("select flow_run_id, state_name from task_run where id = unhex(?, '-')")
+    .bind(id)
+    .first();
   expect(row).toEqual({ flow_run_id: null, state_name: "Completed" });
 });
 

@@ -111,7 +111,7 @@ describe("a list of 50 flow runs is read through an index", () => {
   });
 });
 
-const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] = [
+const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string | string[]][] = [
   [
     "running flow runs",
     "flow_runs",
@@ -134,13 +134,13 @@ const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] 
     "task runs of a flow run",
     "task_runs",
     { task_runs: { flow_run_id: { any_: [idOf("r1")] } } },
-    "task_run_flow_run (workspace_id=? AND flow_run_id=?)",
+    ["task_run_flow_run (flow_run_id=?)", "task_run_key (flow_run_id=? AND key_hash>?)"],
   ],
   [
     "task runs of flow runs",
     "task_runs",
     { flow_runs: { id: { any_: [idOf("r1"), idOf("r2")] } } },
-    "task_run_flow_run (workspace_id=? AND flow_run_id=?)",
+    ["task_run_flow_run (flow_run_id=?)", "task_run_key (flow_run_id=? AND key_hash>?)"],
   ],
   [
     "task runs by id",
@@ -154,7 +154,12 @@ const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] 
     { deployments: { id: { any_: [idOf("d1"), idOf("d2")] }, tags: { any_: ["a"] } } },
     "flow_run_deployment (workspace_id=? AND deployment_id=?)",
   ],
-  ["flow runs with tasks", "flow_runs", { task_runs: {} }, "task_run_flow_run (workspace_id=? AND flow_run_id=?)"],
+  [
+    "flow runs with tasks",
+    "flow_runs",
+    { task_runs: {} },
+    ["task_run_flow_run (flow_run_id=?)", "task_run_key (flow_run_id=? AND key_hash>?)"],
+  ],
   [
     "deployments by id",
     "deployments",
@@ -171,6 +176,7 @@ const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] 
 
 describe("a count reads an index", () => {
   test.for(COUNTS)("%s", async ([, root, filters, step], { expect }) => {
-    expect(await explain(root, filters)).toContain(step);
+    const plan = await explain(root, filters);
+    for (const one of [step].flat()) expect(plan).toContain(one);
   });
 });

@@ -14,11 +14,11 @@ test("for a client before API 0.8.3, all failed task runs of a retried flow run 
   await env.DB.prepare(
     `insert into task_run (id, dynamic_key, ${others.join(", ")})
       select printf('00000000-0000-4000-8000-%012d', n.value), n.value, ${others.map((name) => `t."${name}"`).join(", ")}
-      from task_run t, json_each(?) n where t.id = ?`,
+      from task_run t, json_each(?) n where t.id = unhex(?, '-')`,
   )
     .bind(JSON.stringify(Array.from({ length: 250 }, (_, index) => index)), failed)
     .run();
-  await env.DB.prepare("update task_run set run_count = 1 where flow_run_id = ?").bind(run.id).run();
+  await env.DB.prepare("update task_run set run_count = 1 where flow_run_id = unhex(?, '-')").bind(run.id).run();
   const state = { type: "FAILED" };
   const headers = { "x-prefect-api-version": "0.8.2" };
   const { body } = await api<{ status: string; state: { name: string } }>(
@@ -29,7 +29,7 @@ test("for a client before API 0.8.3, all failed task runs of a retried flow run 
   );
   expect(body).toMatchObject({ status: "REJECT", state: { name: "AwaitingRetry" } });
   const counts = await env.DB.prepare(
-    "select state_name, run_count, count(*) as n from task_run where flow_run_id = ? group by 1, 2 order by 1",
+    "select state_name, run_count, count(*) as n from task_run where flow_run_id = unhex(?, '-') group by 1, 2 order by 1",
   )
     .bind(run.id)
     .all();

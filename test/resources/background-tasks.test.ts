@@ -506,7 +506,7 @@ async function lookThroughD1(): Promise<void> {
 test("a run with an unreadable row becomes a dead letter, and all other runs are sent", async () => {
   const [key, otherKey] = [unique("task"), unique("task")];
   const [bad, good, other] = [await aDelayedRun(key), await aDelayedRun(key), await aDelayedRun(otherKey)];
-  await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(bad.id).run();
+  await env.DB.prepare("update task_run set states = 'no JSON' where id = unhex(?, '-')").bind(bad.id).run();
   const [worker, otherWorker] = [await aWorker([key]), await aWorker([otherKey])];
   await Promise.all([worker.until(2), otherWorker.until(2)]);
   expect([given(worker), given(otherWorker)]).toEqual([[good.id], [other.id]]);
@@ -545,7 +545,7 @@ test.for([1e18, -1e18])("a run with the scheduled time %d does not delay other r
 test("runs are found although other runs have states that nest too deep for the database", async () => {
   const key = unique("task");
   const [deep, good] = [await anUntoldRun(key), await anUntoldRun(key)];
-  await env.DB.prepare("update task_run set states = replace(states, ?, ?) where id = ?")
+  await env.DB.prepare("update task_run set states = replace(states, ?, ?) where id = unhex(?, '-')")
     .bind('"data":null', `"data":${"[".repeat(1_100)}${"]".repeat(1_100)}`, deep)
     .run();
   const worker = await aWorker([key]);

@@ -41,7 +41,7 @@ describe("GET /admin/database", () => {
       growth_bytes_per_day: null,
       days_left: null,
       d1: null,
-      r2: null,
+      r2: { size_bytes: 0, events: { rows: 0, objects: 0, bytes: 0 } },
     });
   });
 

@@ -130,7 +130,9 @@ test("a replay records the report of a task run that failed", async () => {
   const [report] = taskRunReports([{ type: "COMPLETED", at: Date.now() * 1000 }], { id: taskRunId });
   const id = await aLetter("task-runs", { ...report, received: new Date().toISOString() });
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toEqual({ id, replayed: true, reason: null });
-  const row = await env.DB.prepare("select state_name from task_run where id = ?").bind(taskRunId).first("state_name");
+  const row = await env.DB.prepare("select state_name from task_run where id = unhex(?, '-')")
+    .bind(taskRunId)
+    .first("state_name");
   expect(row).toBe("Completed");
 });
 
@@ -155,7 +157,9 @@ test("a message of a dead-letter queue is sent to its queue again and is consume
   const [letter] = await lettersOf("sluice-events-dead");
   expect((await api("POST", `${PATH}/${letter?.id}/replay`)).body).toMatchObject({ replayed: true });
   await expect.poll(consumed, { timeout: 10_000 }).toBe(1);
-  expect(await env.DB.prepare("select name from task_run where id = ?").bind(taskRunId).first("name")).toBe("add");
+  expect(await env.DB.prepare("select name from task_run where id = unhex(?, '-')").bind(taskRunId).first("name")).toBe(
+    "add",
+  );
   expect(await lettersOf("sluice-events-dead")).toEqual([]);
 });
 
@@ -187,11 +191,13 @@ test("a background task that could not be read is in the queue again after a rep
     dynamic_key: crypto.randomUUID(),
     state: { type: "SCHEDULED", state_details: { deferred: true } },
   });
-  const states = await env.DB.prepare("select states from task_run where id = ?").bind(run.id).first("states");
-  await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(run.id).run();
+  const states = await env.DB.prepare("select states from task_run where id = unhex(?, '-')")
+    .bind(run.id)
+    .first("states");
+  await env.DB.prepare("update task_run set states = 'no JSON' where id = unhex(?, '-')").bind(run.id).run();
   const id = await aLetter("task-queue", { task_run_id: run.id });
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toMatchObject({ id, replayed: false });
-  await env.DB.prepare("update task_run set states = ? where id = ?").bind(states, run.id).run();
+  await env.DB.prepare("update task_run set states = ? where id = unhex(?, '-')").bind(states, run.id).run();
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toMatchObject({ id, replayed: true });
 });
 

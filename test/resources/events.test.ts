@@ -190,3 +190,17 @@ test("an event with the longest names and the most resources is stored, together
   expect((await api("POST", "/events", sent)).status).toBe(204);
   expect((await filterEvents({ resource: { id: [about] } })).total).toBe(4);
 });
+
+test("things with the same count and label are in the order of their values", async () => {
+  const name = `test.tied.${crypto.randomUUID()}`;
+  const values = ["c", "a", "b"].map((letter) => `${name}.${letter}`);
+  for (const about of values) {
+    await api("POST", "/events", [
+      anEvent({ event: name, resource: { "prefect.resource.id": about, "prefect.resource.name": "same" } }),
+    ]);
+  }
+  const { body } = await api<{ value: string; count: number }[]>("POST", "/events/count-by/resource", {
+    filter: { event: { name: [name] } },
+  });
+  expect(body.map(({ value, count }) => [value, count])).toEqual(values.toSorted().map((value) => [value, 1]));
+});

@@ -90,7 +90,9 @@ test("nodes that ended before `since` are left out, and their edges are kept", a
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const old = await aTask(run, "old", {}, { type: "COMPLETED" });
   const fresh = await aTask(run, "fresh", { x: [result(old)] });
-  await env.DB.prepare("update task_run set start_time = 1000000, end_time = 2000000 where id = ?").bind(old).run();
+  await env.DB.prepare("update task_run set start_time = 1000000, end_time = 2000000 where id = unhex(?, '-')")
+    .bind(old)
+    .run();
   const since = await graphOf(run, "?since=1970-01-01T00:00:03Z");
   expect(since.nodes.map(([id, node]) => [id, idsOf(node.parents)])).toEqual([[fresh, [old]]]);
   expect((await graphOf(run, "?since=1970-01-01T00:00:02Z")).nodes.map(([id]) => id)).toEqual([old, fresh]);
@@ -136,7 +138,7 @@ test("a plain graph has all states, however large, and is read in portions", { t
   const state = { id: "s", type: "COMPLETED", name: "Completed", timestamp: 1, message: null, state_details: {} };
   const states = JSON.stringify([{ ...state, data: "x".repeat(1_900_000) }]);
   const fill = env.DB.prepare(
-    "update task_run set states = ?, state_id = 's' where flow_run_id = ? and cast(dynamic_key as int) <= ?",
+    "update task_run set states = ?, state_id = 's' where flow_run_id = unhex(?, '-') and cast(dynamic_key as int) <= ?",
   );
   await fill.bind(states, run.id, 12).run();
   const { body: graph, largest } = await readLarge("GET", `/flow_runs/${run.id}/graph`);

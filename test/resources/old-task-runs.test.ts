@@ -42,7 +42,7 @@ test.for(POISONS)(
       await deliver(await aSegment(taskRunReports([{ type: "RUNNING", at: now }], { id, flowRunId })));
     for (const id of ids.slice(0, 2)) {
       const sets = Object.keys(columns).map((name) => `${name} = ?`);
-      await env.DB.prepare(`update task_run set ${sets.join(", ")} where id = ?`)
+      await env.DB.prepare(`update task_run set ${sets.join(", ")} where id = unhex(?, '-')`)
         .bind(...Object.values(columns), id)
         .run();
     }
@@ -86,7 +86,7 @@ test("a task run that the API sets to more than a thousand states keeps the newe
       state_details: {},
     })),
   );
-  await env.DB.prepare("update task_run set states = ? where id = ?").bind(states, body.id).run();
+  await env.DB.prepare("update task_run set states = ? where id = unhex(?, '-')").bind(states, body.id).run();
   await api("POST", `/task_runs/${body.id}/set_state`, { state: { type: "COMPLETED" }, force: true });
   const read = await api<{ type: string; message: string | null }[]>("GET", `/task_run_states/?task_run_id=${body.id}`);
   expect([read.body.length, read.body.at(-1)?.type]).toEqual([1_000, "COMPLETED"]);
@@ -99,7 +99,7 @@ test("durations with a sum beyond all integers are added", async () => {
   for (let count = 0; count < 3; count++) {
     const id = crypto.randomUUID();
     await deliver(await aSegment(taskRunReports([{ type: "COMPLETED", at: now }], { id, flowRunId })));
-    await env.DB.prepare("update task_run set total_run_time = ? where id = ?").bind(4e18, id).run();
+    await env.DB.prepare("update task_run set total_run_time = ? where id = unhex(?, '-')").bind(4e18, id).run();
   }
   const { status } = await api("POST", "/task_runs/history", {
     history_start: new Date(now / 1000 - 3_600_000),

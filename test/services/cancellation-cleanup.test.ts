@@ -2,6 +2,7 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test, vi } from "vitest";
 import { workPoolStub } from "#objects/work-pool/client";
+import { KEY_FORMS } from "#db/task-run-keys";
 import { selectTaskRuns } from "#orchestration/move-task-runs";
 import { cancelChildren, selectSubflows, setFlowRunState, UNENDED } from "#orchestration/set-flow-run-state";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
@@ -123,7 +124,8 @@ test("a run that ends without a cancellation does not change its children", asyn
 test("more children than one page has are all cancelled, in few round trips", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const template = await aTaskRun(id);
-  const columns = (await env.DB.prepare("select * from task_run where id = ?").bind(template).first()) ?? {};
+  const columns =
+    (await env.DB.prepare("select * from task_run where id = unhex(?, '-')").bind(template).first()) ?? {};
   const names = Object.keys(columns).filter((name) => name !== "id" && name !== "dynamic_key");
   await env.DB.prepare(
     `insert into task_run (id, dynamic_key, ${names.join(", ")})
@@ -135,12 +137,12 @@ test("more children than one page has are all cancelled, in few round trips", as
     .run();
   await propose(id, { type: "CANCELLED" });
   const left = () =>
-    env.DB.prepare("select count(*) as n from task_run where flow_run_id = ? and state_type <> 'CANCELLED'")
+    env.DB.prepare("select count(*) as n from task_run where flow_run_id = unhex(?, '-') and state_type <> 'CANCELLED'")
       .bind(id)
       .first<number>("n");
   await vi.waitFor(async () => expect(await left()).toBe(0), 10_000);
   const { results } = await env.DB.prepare(
-    "select json_array_length(states) as states, count(*) as n from task_run where flow_run_id = ? group by 1",
+    "select json_array_length(states) as states, count(*) as n from task_run where flow_run_id = unhex(?, '-') group by 1",
   )
     .bind(id)
     .all();
@@ -161,7 +163,9 @@ test("other children are cancelled although one child cannot be cancelled", asyn
   await propose(id, { type: "CANCELLED" });
   await vi.waitFor(async () => expect(await taskRun(well)).toMatchObject({ state_type: "CANCELLED" }), 5000);
   expect(await flowRun(wellFlow.id)).toMatchObject({ state_type: "CANCELLED" });
-  const left = await env.DB.prepare("select id from task_run where flow_run_id = ? and state_type = 'RUNNING'")
+  const left = await env.DB.prepare(
+    "select id from task_run where flow_run_id = unhex(?, '-') and state_type = 'RUNNING'",
+  )
     .bind(id)
     .all<{ id: string }>();
   expect(left.results.map((row) => row.id)).toEqual([broken]);
@@ -302,8 +306,8 @@ test("sweeps find their rows through an index", async () => {
   const plans = [
     stuck,
     children,
-    await planOf(selectSubflows(WORKSPACE, "x")),
-    await planOf(selectTaskRuns(WORKSPACE, "x", UNENDED)),
+    ...(await Promise.all(KEY_FORMS.map((form) => planOf(selectSubflows(WORKSPACE, WORKSPACE, form))))),
+    ...(await Promise.all(KEY_FORMS.map((form) => planOf(selectTaskRuns(WORKSPACE, WORKSPACE, UNENDED, form))))),
   ];
   for (const plan of plans) expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
   expect(children).toMatch(/SEARCH st USING PRIMARY KEY \(id>\? AND id<\?\)/);

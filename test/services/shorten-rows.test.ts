@@ -59,9 +59,9 @@ async function makeOld(id: string): Promise<void> {
     "update flow_run_state set state_details = json_object('flow_run_id', flow_run_id, 'deferred', null, 'cache_key', null) where flow_run_id = ?",
     id,
   );
-  for (const row of await all<TaskRunRow>("select * from task_run where flow_run_id = ?", id))
+  for (const row of await all<TaskRunRow>("select * from task_run where flow_run_id = unhex(?, '-')", id))
     await write(
-      "update task_run set states = ?, empirical_policy = ?, task_inputs = ? where id = ?",
+      "update task_run set states = ?, empirical_policy = ?, task_inputs = ? where id = unhex(?, '-')",
       JSON.stringify(readStates(row)),
       '{"retries":0,"retry_delay":0,"max_retries":0}',
       `{"x":[{"input_type":"task_run","id":"${id}"}]}`,
@@ -74,7 +74,7 @@ async function rowsOf(id: string) {
   return [
     await all<Record<string, unknown>>("select * from flow_run where id = ?", id),
     await all<Record<string, unknown>>("select * from flow_run_state where flow_run_id = ? order by id", id),
-    await all<Record<string, unknown>>("select * from task_run where flow_run_id = ? order by id", id),
+    await all<Record<string, unknown>>("select * from task_run where flow_run_id = unhex(?, '-') order by id", id),
   ];
 }
 
@@ -151,7 +151,7 @@ test("a row that another request changes meanwhile stays as that request wrote i
   const db = aroundCalls(new Database(env.DB, noCost()), async (name, call, args) => {
     if (name === "run" && print(args[0] as SQL).params.some((text) => String(text).includes(id))) {
       await write("update flow_run set empirical_policy = ? where id = ?", policy, id);
-      await write("update task_run set states = '[]' where flow_run_id = ?", id);
+      await write("update task_run set states = '[]' where flow_run_id = unhex(?, '-')", id);
     }
     return call();
   });
@@ -166,9 +166,9 @@ test("values that cannot be read, and long values, stay as they are", async () =
   const [bad, long] = [await anOldRun(), await anOldRun()];
   await write("update flow_run set empirical_policy = '{\"a', labels = '{\"a', created_by = '{' where id = ?", bad);
   await write("update flow_run_state set state_details = '{\"a' where flow_run_id = ?", bad);
-  await write("update task_run set states = '[{', task_inputs = '{\"x\":1' where flow_run_id = ?", bad);
+  await write("update task_run set states = '[{', task_inputs = '{\"x\":1' where flow_run_id = unhex(?, '-')", bad);
   const text = JSON.stringify({ x: [{ input_type: "constant", type: "x".repeat(10_000) }] });
-  await write("update task_run set task_inputs = ? where flow_run_id = ?", text, long);
+  await write("update task_run set task_inputs = ? where flow_run_id = unhex(?, '-')", text, long);
   const before = await rowsOf(bad);
   await sweepToEnd();
   const [run, states, tasks] = await rowsOf(bad);

@@ -128,7 +128,7 @@ test("children are cancelled in the workspace of their run", async () => {
   await copy("task_run", { id: task.body.id });
   await later(0, cancelLeftChildren);
   const { results } = await env.DB.prepare(
-    "select workspace_id, state_type from task_run where id = ? order by state_type",
+    "select workspace_id, state_type from task_run where id = unhex(?, '-') order by state_type",
   )
     .bind(task.body.id)
     .all();

@@ -1,7 +1,7 @@
 /** Task runs. Their states are JSON in the row, so that a run that is reported in one batch is one row. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
-import { duration, flag, entity, integer, list, micros, object, text, uuid, workspaceId } from "#db/columns";
+import { duration, flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
 import { inputsForm } from "#db/short/inputs";
 import { taskPolicyForm } from "#db/short/policy";
 import type { State } from "#wire/state";
@@ -9,11 +9,13 @@ import type { State } from "#wire/state";
 export const task_run = sqliteTable(
   "task_run",
   {
-    ...entity(),
+    workspace_id: uuid({ id: "workspace" }).notNull(),
+    id: uuid({ id: "uuid" }).notNull(),
+    ...stamps(),
     name: text().notNull(),
-    flow_run_id: uuid(),
+    flow_run_id: uuid({ id: "uuid" }),
     task_key: text().notNull(),
-    dynamic_key: text().notNull(),
+    dynamic_key: text({ id: "uuid" }).notNull(),
     cache_key: text(),
     cache_expiration: micros(),
     task_version: text(),
@@ -21,7 +23,7 @@ export const task_run = sqliteTable(
     tags: list<string>({ long: true }).notNull(),
     labels: object({ long: true }).notNull(),
     task_inputs: object({ long: true, form: inputsForm }).notNull(),
-    state_id: uuid(),
+    state_id: uuid({ id: "uuid" }),
     state_type: text(),
     state_name: text(),
     state_timestamp: micros(),
@@ -36,13 +38,18 @@ export const task_run = sqliteTable(
     total_run_time: duration().notNull(),
     /** 1 for a run that was put in the queue of the task workers; null for all other runs. */
     background: flag(),
+    /** The `keyHash` of a task run of a flow run; null for all other task runs, and in rows with their ids as text. */
+    key_hash: integer(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
-    // The task runs of a flow run, and the upsert of a task run by its keys.
+    // The task runs of a flow run, and the upsert of a task run by its keys. A row is in one of the two indexes.
+    index("task_run_key")
+      .on(t.flow_run_id, t.key_hash)
+      .where(sql`key_hash is not null`),
     index("task_run_flow_run")
-      .on(t.workspace_id, t.flow_run_id, t.task_key, t.dynamic_key)
-      .where(sql`flow_run_id is not null`),
+      .on(t.flow_run_id, t.task_key, t.dynamic_key)
+      .where(sql`typeof(flow_run_id) = 'text'`),
     // Background tasks that may be waiting for a task worker. Other task runs have no entry.
     index("task_run_waiting")
       .on(t.workspace_id, t.state_timestamp, t.id)

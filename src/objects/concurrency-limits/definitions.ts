@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow_run } from "#db/tables/flow-run";
+import { isTaskRunOf } from "#db/task-run-keys";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
@@ -123,7 +124,7 @@ export async function readEnded(
   const terminal = list([...TERMINAL_TYPES]);
   const [taskRuns = [], flowRuns = []] = await tools.db.readAll([
     sql`select h.value as id, r.id is null as is_unknown from ${idsOf("task_run")} h
-      left join ${task_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
+      left join ${task_run} r on ${isTaskRunOf(tools.workspaceId, sql`h.value`, "r")}
       where r.id is null or r.state_type in ${terminal}`,
     sql`select h.value as id from ${idsOf("flow_run")} h
       left join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value

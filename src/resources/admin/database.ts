@@ -4,6 +4,7 @@ import * as z from "zod";
 import type { Database } from "#db/database";
 import { sweep_mark } from "#db/tables/event";
 import type { Micros } from "#lib/clock";
+import { ArchiveSize } from "#resources/admin/archive";
 import { CENSUS, printCounted, readCensus, StoredData } from "#resources/admin/census";
 import { DailySizes, daysLeft, growthPerDay } from "#resources/admin/growth";
 import { namedObject } from "#wire/named";
@@ -28,8 +29,8 @@ export const DatabaseSize = namedObject("DatabaseSize", {
   days_left: z.int().nullable(),
   /** What the database stores; null before the first count has ended. */
   d1: StoredData.nullable(),
-  /** What is stored in R2. Nothing is. */
-  r2: z.null(),
+  /** What the archive stores in R2; null without an archive. */
+  r2: ArchiveSize.nullable(),
 });
 export type DatabaseSize = z.output<typeof DatabaseSize>;
 

@@ -6,6 +6,7 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
+import { readArchiveSize, restore, RestoreRequest, RestoreResult } from "#resources/admin/archive";
 import { DatabaseSize, readDatabase } from "#resources/admin/database";
 import {
   DeadLetter,
@@ -70,7 +71,20 @@ export const adminRoutes = [
       summary: "Read the size of the database, its bound, its growth, and what it stores.",
       response: DatabaseSize,
     },
-    async ({ tools }) => (await readDatabase(tools.db, tools.clock())).size,
+    async ({ tools }) => {
+      const { size } = await readDatabase(tools.db, tools.clock());
+      return tools.archive === null ? size : { ...size, r2: await readArchiveSize(tools.db) };
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/admin/archive/restore",
+      summary: "Write the events of an hour back from the archive to the database, for a day.",
+      body: RestoreRequest,
+      response: RestoreResult,
+    },
+    ({ body, tools }) => restore(tools, body),
   ),
   route(
     {

@@ -118,7 +118,7 @@ async function countByThing(
     if (occurred > thing.last) Object.assign(thing, { label, last: occurred });
   });
   return [...things]
-    .toSorted(([, a], [, b]) => b.count - a.count || (a.label < b.label ? -1 : Number(a.label > b.label)))
+    .toSorted(([one, a], [other, b]) => b.count - a.count || order(a.label, b.label) || order(one, other))
     .map(([value, { label, count, first, last }]) => ({
       value,
       label,
@@ -127,3 +127,5 @@ async function countByThing(
       end_time: printTime(last),
     }));
 }
+
+const order = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

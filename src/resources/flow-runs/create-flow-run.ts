@@ -36,6 +36,7 @@ import { flowPolicyForm } from "#db/short/policy";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { columnLists, each, list } from "#db/sql";
+import { areTaskRuns } from "#db/task-run-keys";
 
 /** A flow run to create. An absent field has Prefect's default. */
 export interface FlowRunDraft extends Given<typeof flow_run> {
@@ -138,7 +139,7 @@ async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promi
   const ids = drafts.flatMap((draft) => draft.parent_task_run_id ?? []);
   if (ids.length === 0) return new Map();
   const rows = await tools.db.rows<TaskRunRow>(
-    sql`select * from ${task_run} where workspace_id = ${tools.workspaceId} and id in ${list(ids)}`,
+    sql`select * from ${task_run} where ${areTaskRuns(tools.workspaceId, ids)}`,
   );
   return new Map(rows.map((row) => [row.id, row]));
 }

@@ -13,8 +13,10 @@ import { writeWithRetry } from "#db/database";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
 import { storedDetail } from "#db/short/details";
+import { uuidText } from "#db/short/ids";
 import { unpackUuid } from "#db/short/uuid";
 import { each, list } from "#db/sql";
+import { ofFlowRun, ofFlowRuns } from "#db/task-run-keys";
 
 /** If a run has more task runs, they are deleted before the run, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;
@@ -27,7 +29,7 @@ const MAX_TASK_RUNS = 5_000;
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;
   const [runs, live, leases] = await db.readAll([
-    sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
+    sql`select id, exists (select 1 from ${task_run} t where ${ofFlowRun(workspaceId, sql`r.id`, "t")}
         limit 1 offset ${MAX_TASK_RUNS}) as is_large, ${HAS_PAGES} as has_pages
       from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`,
     liveRuns(workspaceId, ids),
@@ -60,17 +62,11 @@ async function deleteRuns({ workspaceId, db }: Tools, ids: readonly string[], on
 
 const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.map(({ id }) => String(id)));
 
-/** The ids of the runs that meet the condition, as a subquery. */
+/** The ids of the runs that meet the condition, as a subquery with the column `value`. */
 function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {
   if (!only) return list(ids);
-  return sql`(select r.id from ${each(ids)} listed
+  return sql`(select r.id as value from ${each(ids)} listed
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
-}
-
-/** The condition that a task run belongs to these flow runs, in the form of the index. */
-function taskRunsOf(workspaceId: string, flowRunIds: SQL): SQL {
-  const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${flowRunIds}`);
-  return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;
 }
 
 /** Selects the runs that an object of a work pool may know. */
@@ -101,16 +97,21 @@ async function deletePages(tools: Tools, flowRunIds: SQL): Promise<void> {
 }
 
 async function deleteTaskRuns(tools: Tools, flowRunIds: SQL): Promise<void> {
-  const some = sql`(select id from ${task_run} where ${taskRunsOf(tools.workspaceId, flowRunIds)}
+  const some = (
+    columns: SQL,
+  ) => sql`(select ${columns} from ${task_run} where ${ofFlowRuns(tools.workspaceId, flowRunIds)}
     order by task_key, dynamic_key, id limit ${MAX_TASK_RUNS})`;
   for (let changes = MAX_TASK_RUNS; changes === MAX_TASK_RUNS;) {
     const [, removed] = await tools.db.batch([
-      orphanSubflows(tools.workspaceId, some),
-      sql`delete from ${task_run} where workspace_id = ${tools.workspaceId} and id in ${some}`,
+      orphanSubflows(tools.workspaceId, some(ID_TEXT)),
+      sql`delete from ${task_run} where (workspace_id, id) in ${some(sql`workspace_id, id`)}`,
     ]);
     changes = removed?.changes ?? 0;
   }
 }
+
+/** The text of a task run's id, as the rows of subflows have it. */
+const ID_TEXT = sql.raw(uuidText("id"));
 
 /** Subflows are not deleted, but lose their parent's task run. */
 function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
@@ -120,13 +121,13 @@ function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
 }
 
 function deletions(workspaceId: string, among: SQL): SQL[] {
-  const tasks = sql`(select id from ${task_run} where ${taskRunsOf(workspaceId, among)})`;
+  const tasks = sql`(select ${ID_TEXT} from ${task_run} where ${ofFlowRuns(workspaceId, among)})`;
   return [
     ...deleteStatesOf(sql`r.workspace_id = ${workspaceId} and r.id in ${among}`),
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
     ...deleteLogsOf(workspaceId, among),
     orphanSubflows(workspaceId, tasks),
-    sql`delete from ${task_run} where ${taskRunsOf(workspaceId, among)}`,
+    sql`delete from ${task_run} where ${ofFlowRuns(workspaceId, among)}`,
     sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among} returning id`,
   ];
 }

@@ -7,8 +7,10 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { uuidText } from "#db/short/ids";
 import { inputId, inputsForm } from "#db/short/inputs";
 import { presentState } from "#db/short/states";
+import { areTaskRuns, ofFlowRun } from "#db/task-run-keys";
 import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
@@ -17,7 +19,7 @@ import { mapPortions } from "#lib/portions";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
-import { asObject, list } from "#db/sql";
+import { asObject } from "#db/sql";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
@@ -30,20 +32,18 @@ const MAX_EDGES = 100_000;
  */
 export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId } = tools;
-  const own = ofFlowRun("task_run", workspaceId, id);
+  const own = ofFlowRun(workspaceId, id);
   const [runs, tasks = []] = await readRecorded(tools, { flowRunIds: [id] }, [
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
     sql`select id, octet_length(states) + octet_length(task_inputs) as bytes from ${task_run}
-      where ${own} order by expected_start_time, id limit ${MAX_NODES + 1}`,
+      where ${own} order by expected_start_time, ${sql.raw(uuidText("id"))} limit ${MAX_NODES + 1}`,
   ]);
   if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
   if (tasks.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
   const now = tools.clock();
   // There may be thousands of task runs, so the first read gives only their sizes.
   const whole = readBySize(tasks as unknown as { id: string; bytes: number }[], (ids) =>
-    tools.db.rows<TaskRunRow>(
-      sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`,
-    ),
+    tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${areTaskRuns(workspaceId, ids)}`),
   );
   return mapPortions(whole, (rows) => rows.map((row) => printDependency(row, now)));
 }
@@ -125,16 +125,16 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
-      select iif(s.id is null, 'task-run', 'flow-run') as kind, coalesce(s.id, t.id) as id,
+      select iif(s.id is null, 'task-run', 'flow-run') as kind, coalesce(s.id, ${TASK_RUN_ID}) as id,
         iif(s.id is null, t.name, coalesce(f.name || ' / ', '') || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
         coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
         coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
         ${asObject(sql`t.task_inputs`)} as task_inputs
       from ${task_run} t
-      left join ${flow_run} s on likelihood(s.workspace_id = t.workspace_id, 0.9)
-        and ${seek(sql`s.parent_task_run_id`, sql`s.parent_task_run_id = t.id`)}
+      left join ${flow_run} s on ${inWorkspace(sql`s.workspace_id`, workspaceId)}
+        and ${seek(sql`s.parent_task_run_id`, sql`s.parent_task_run_id = ${TASK_RUN_ID}`)}
       left join ${flow} f on f.workspace_id = s.workspace_id and f.id = s.flow_id
-      where ${ofFlowRun("t", workspaceId, flowRunId)}
+      where ${ofFlowRun(workspaceId, flowRunId, "t")}
         and coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) is not null
     ), shown as materialized (
       select * from node where end_time is null or end_time >= ${since} order by start_time, end_time, id limit ${MAX_NODES + 1}
@@ -154,11 +154,8 @@ function edges(): SQL {
     group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
 }
 
-/** The condition that a task run belongs to this flow run, in the form of the index. */
-function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
-  const column = sql.raw(`${alias}.flow_run_id`);
-  return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;
-}
+/** The text of the id of a task run `t`. */
+const TASK_RUN_ID = sql.raw(uuidText("t.id"));
 
 function printGraph(
   run: Pick<NodeRow, "start_time" | "end_time">,

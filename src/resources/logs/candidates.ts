@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { packedColumn } from "#db/packed";
 import { each, list } from "#db/sql";
+import { areTaskRuns } from "#db/task-run-keys";
 import { log_minute, log_segment, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -222,7 +223,7 @@ export class LogCandidates extends WorkspaceStore {
     conditions: readonly SQL[],
   ): Promise<Pick<Candidates, "select" | "runs" | "isOfAllRuns">> {
     const rows = await this.db.rows<{ id: string; flow_run_id: string | null }>(
-      sql`select id, flow_run_id from ${task_run} where workspace_id = ${this.workspaceId} and id in ${list(ids)}`,
+      sql`select id, flow_run_id from ${task_run} where ${areTaskRuns(this.workspaceId, ids)}`,
     );
     // Logs of a task run without a flow run are in segments of the task run.
     const runs = [...new Set(rows.flatMap((row) => row.flow_run_id ?? []))];

@@ -6,11 +6,13 @@ import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
 import { readDetails } from "#db/short/details";
+import { isId } from "#db/short/ids";
 import { readStates, STATES_ROW, type StatesRow } from "#db/short/states";
 import { digitsOf } from "#db/short/uuid";
 import { readBySize } from "#db/long-values";
 import { list } from "#db/sql";
 import { stateIdsOf } from "#db/state-pages";
+import { inTaskWorkspace, isTaskRun } from "#db/task-run-keys";
 import { flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
@@ -104,8 +106,8 @@ function stateOfRow({ id, flow_run_id, type, name, timestamp, message, data, sta
  */
 async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
   const rows = await db.rows<TaskStatesRow>(
-    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where workspace_id = ${workspaceId}
-      and (state_id = ${id} or instr(states, ${digitsOf(id)}) > 0 or instr(states, ${id}) > 0)`,
+    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where ${inTaskWorkspace(workspaceId)}
+      and (${isId("state_id", id)} or instr(states, ${digitsOf(id)}) > 0 or instr(states, ${id}) > 0)`,
   );
   return rows.flatMap(readStates).find((state) => state.id === id);
 }
@@ -113,7 +115,7 @@ async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise
 /** The states of a task run, oldest first. */
 async function readTaskRunStates(tools: Tools, taskRunId: string): Promise<State[]> {
   const [rows = []] = await readRecorded(tools, { taskRunIds: [taskRunId] }, [
-    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where workspace_id = ${tools.workspaceId} and id = ${taskRunId}`,
+    sql`select ${sql.raw(STATES_ROW)} from ${task_run} where ${isTaskRun(tools.workspaceId, taskRunId)}`,
   ]);
   return (rows as unknown as TaskStatesRow[]).flatMap(readStates).toSorted((a, b) => a.timestamp - b.timestamp);
 }

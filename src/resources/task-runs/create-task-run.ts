@@ -2,7 +2,9 @@
 import type * as z from "zod";
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
+import { uuidText } from "#db/short/ids";
 import { insertRows } from "#db/sql";
+import { isTaskRun, keyHash, ofFlowRunIn } from "#db/task-run-keys";
 import { type LabelsRow, readLabels } from "#db/short/labels";
 import { taskPolicyForm } from "#db/short/policy";
 import { hasHadState, shortStates } from "#db/short/states";
@@ -30,8 +32,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const { workspaceId, db } = tools;
   const labels = await labelsOf(tools, draft);
   const { row, queued } = newRow(tools, draft, labels);
-  const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
-    and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
+  const sameKeys = hasKeysOf(workspaceId, row);
   // The batch is repeated if D1 fails. If any try was written, the task run has this state.
   const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
@@ -43,11 +44,15 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   return { row: present ?? row, created };
 }
 
-function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
-  // The condition has the form of an index: the index of task runs by flow run, or the index by id.
-  return flowRunId
-    ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
-    : sql`flow_run_id is null and id = ${id}`;
+/** The condition that a row has the same keys. It has the form of an index: the indexes by flow run, or the key. */
+function hasKeysOf(
+  workspaceId: string,
+  { id, task_key, dynamic_key, flow_run_id: flowRunId, key_hash }: TaskRunRow,
+): SQL {
+  const keys = sql`task_key = ${task_key} and ${sql.raw(uuidText("dynamic_key"))} = ${dynamic_key}`;
+  if (flowRunId === null) return sql`${isTaskRun(workspaceId, id)} and flow_run_id is null and ${keys}`;
+  return sql`((${ofFlowRunIn("text", workspaceId, flowRunId)} and task_key = ${task_key} and dynamic_key = ${dynamic_key})
+    or (${ofFlowRunIn("short", workspaceId, flowRunId)} and key_hash = ${key_hash} and ${keys}))`;
 }
 
 /** The id of a task run without a flow run is made from its keys, so that a repeated request finds the same row. */
@@ -88,6 +93,7 @@ function newRow(
     name: draft.name || randomName(tools.random),
     tags: [...new Set(draft.tags)],
     labels,
+    key_hash: draft.flow_run_id ? keyHash(draft) : null,
   });
   const proposed = newState(first ?? { type: "PENDING" }, now, tools.ids);
   const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;

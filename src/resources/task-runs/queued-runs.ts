@@ -11,7 +11,9 @@ import { printTaskRun } from "#resources/task-runs/recorded-task-runs";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
-import { asList, list } from "#db/sql";
+import { uuidDigits, uuidText } from "#db/short/ids";
+import { asList } from "#db/sql";
+import { areTaskRuns, idIn, KEY_FORMS, workspaceIn } from "#db/task-run-keys";
 
 /** The stage of a run that is in the queue or was delivered. A background task is `scheduled` or `pending`. Every other run is `past`. */
 type Stage = "scheduled" | "pending" | "past";
@@ -74,7 +76,8 @@ export async function readStages(tools: Tools, ids: readonly string[]): Promise<
 
 /** The present state of a run. Null if the database cannot parse the states, for example because they nest too deep. */
 const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))})
-  where case type when 'array' then value ->> 0 = 0 or value ->> 0 = replace(state_id, '-', '') else value ->> 'id' = state_id end)`;
+  where case type when 'array' then value ->> 0 = 0 or value ->> 0 = ${sql.raw(uuidDigits("state_id"))}
+    else value ->> 'id' = ${sql.raw(uuidText("state_id"))} end)`;
 
 interface StandingRow extends StatesRow {
   state: string | null;
@@ -94,7 +97,7 @@ function stageOfRow({ state, ...row }: StandingRow): Stage {
 }
 
 function among(tools: Tools, ids: readonly string[]): SQL {
-  return sql`${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} in ${list(ids)}`;
+  return areTaskRuns(tools.workspaceId, ids);
 }
 
 /** A page begins after this scheduled run. */
@@ -126,13 +129,15 @@ export async function readScheduled(
   };
 }
 
-/** An index seek among the background tasks that are scheduled. */
+/** Two index seeks among the background tasks that are scheduled. The index has the ids of each form in order. */
 export function selectScheduled(workspaceId: string, after: Place, limit: number): SQL {
-  return sql`select ${WAITING}
-    from ${task_run}
-    where ${task_run.workspace_id} = ${workspaceId} and ${sql.raw("background = 1 and state_type = 'SCHEDULED'")}
-      and (${task_run.state_timestamp}, ${task_run.id}) > (${after.at}, ${after.id})
-    order by ${task_run.state_timestamp}, ${task_run.id} limit ${limit}`;
+  const first = KEY_FORMS.map(
+    (form) => sql`select *, ${sql.raw(uuidText("id"))} as id_text from (select ${WAITING} from ${task_run}
+      where ${task_run.workspace_id} = ${workspaceIn(form, workspaceId)} and ${sql.raw("background = 1 and state_type = 'SCHEDULED'")}
+        and (${task_run.state_timestamp}, ${task_run.id}) > (${after.at}, ${idIn(form, after.id)})
+      order by ${task_run.state_timestamp}, ${task_run.id} limit ${limit})`,
+  );
+  return sql`${sql.join(first, sql` union all `)} order by state_timestamp, id_text limit ${limit}`;
 }
 
 function noteOf(row: WaitingRow): QueueNote {

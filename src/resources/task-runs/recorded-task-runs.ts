@@ -1,14 +1,16 @@
 /** Reads, renames, deletes and prints task runs. First records the reports of clients about them. */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns, taskRunsInFull } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
+import { uuidText } from "#db/short/ids";
 import { taskPolicyForm } from "#db/short/policy";
 import { presentState } from "#db/short/states";
+import { isTaskRun, KEY_FORMS, workspaceIn } from "#db/task-run-keys";
 import type { AskedRuns } from "#events/emit";
 import { readRecorded } from "#events/read-recorded";
-import { type FilterBody, toFilters, whereClause } from "#filters/joins";
+import { type FilterBody, namesTaskRuns, toFilters, whereClause } from "#filters/joins";
 import { orderBy, type TaskRunSort } from "#filters/sorts";
 import type { Micros } from "#lib/clock";
 import { mapPortions } from "#lib/portions";
@@ -31,8 +33,7 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
   };
 }
 
-const hasId = ({ workspaceId }: Tools, id: string) =>
-  sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
+const hasId = ({ workspaceId }: Tools, id: string) => isTaskRun(workspaceId, id);
 
 /** One task run, or undefined. If the task run has ended, reports are not read: most task runs have ended. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
@@ -67,9 +68,18 @@ export const meetsFilters = ({ workspaceId }: Tools, body: FilterBody) =>
   whereClause("task_runs", toFilters(body), workspaceId);
 
 /** Selects a part without long values; see `inAnswers`. */
-const selectPart = (tools: Tools, body: ListBody, { limit, offset }: Part) =>
-  sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${meetsFilters(tools, body)}
-    order by ${orderBy("task_runs", body.sort)} limit ${limit} offset ${offset}`;
+export function selectPart(tools: Tools, body: ListBody, { limit, offset }: Part): SQL {
+  const select = sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${meetsFilters(tools, body)}`;
+  if (body.sort !== "ID_DESC" || namesTaskRuns(toFilters(body)))
+    return sql`${select} order by ${orderBy("task_runs", body.sort)} limit ${limit} offset ${offset}`;
+  // The key has the ids of each form in order.
+  const first = KEY_FORMS.map(
+    (form) => sql`select *, ${sql.raw(uuidText("id"))} as id_text from (
+      select * from met where workspace_id = ${workspaceIn(form, tools.workspaceId)} order by id desc limit ${limit + offset})`,
+  );
+  return sql`with met as not materialized (${select}) ${sql.join(first, sql` union all `)}
+    order by id_text desc limit ${limit} offset ${offset}`;
+}
 
 function inAnswers(tools: Tools, rows: unknown[] = []) {
   const runs = taskRunsInFull(tools.db, tools.workspaceId, rows as TaskRunRow[]); // the rows of `selectPart`

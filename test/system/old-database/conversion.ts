@@ -37,8 +37,28 @@ export async function convert(origin: string, data: string): Promise<void> {
   }
 }
 
+/** Moves all events to the archive, as if it were days later. Returns the number of segments that stay in D1. */
+export async function moveEvents(origin: string, data: string): Promise<number> {
+  for (let turns = 0, left = Infinity; turns < MAX_TURNS; turns++) {
+    for (const job of ["sweep the outbox", "archive events"]) await runJob(origin, job, (10 + turns) * 86_400);
+    const now = countSegments(data);
+    if (now === left) return now;
+    left = now;
+  }
+  throw new Error("the move does not come to an end");
+}
+
+function countSegments(data: string): number {
+  const database = new DatabaseSync(databaseIn(data), { readOnly: true });
+  try {
+    return Number(database.prepare("select count(*) as n from event_segment").get()?.["n"]);
+  } finally {
+    database.close();
+  }
+}
+
 /** Runs one turn of a job, as if it were some seconds later. */
-export async function runJob(origin: string, job: string, ahead = 0): Promise<void> {
+async function runJob(origin: string, job: string, ahead = 0): Promise<void> {
   const url = `${origin}/local/jobs/${encodeURIComponent(job)}?ahead=${ahead}`;
   const response = await fetch(url, { method: "POST" });
   assert.equal(response.status, 200, `the job "${job}": ${response.status} ${await response.text()}`);

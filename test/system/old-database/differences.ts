@@ -70,3 +70,17 @@ function mapFields(value: unknown, change: (name: string, field: unknown, object
 function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) !== null;
 }
+
+/**
+ * An answer, with the things of `/events/count-by` that have the same count and label in the order of their values. The
+ * original and the older code do not order them.
+ */
+export function withOrderedTies(path: string, body: unknown): unknown {
+  if (!path.startsWith("/events/count-by/") || !Array.isArray(body)) return body;
+  const rank = ({ count, label }: Fields) => JSON.stringify([count, label]);
+  const counts = body as Fields[];
+  const ranks = counts.map(rank);
+  return counts.toSorted(
+    (a, b) => ranks.indexOf(rank(a)) - ranks.indexOf(rank(b)) || (String(a["value"]) < String(b["value"]) ? -1 : 1),
+  );
+}

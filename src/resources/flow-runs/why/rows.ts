@@ -13,7 +13,9 @@ import type { Tools } from "#tools";
 import { createdByField } from "#db/short/created-by";
 import { originId } from "#db/short/labels";
 import { RETRY_TYPE } from "#db/short/policy";
+import { uuidText } from "#db/short/ids";
 import { asList, jsonValue, list } from "#db/sql";
+import { areTaskRuns, ofFlowRun } from "#db/task-run-keys";
 
 /** The maximum number of runs that may hold slots, of task runs and of pools. */
 const MOST_NAMED = 500;
@@ -91,9 +93,9 @@ export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: M
 /** Reads the names of flow runs and task runs by their ids. */
 export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
   const named = sql`select id, name, state_name, state_timestamp as since`;
-  const among = sql`workspace_id = ${workspaceId} and id in ${list(ids)}`;
   return db.rows<NamedRun>(
-    sql`${named} from ${flow_run} where ${among} union all ${named} from ${task_run} where ${among}`,
+    sql`${named} from ${flow_run} where workspace_id = ${workspaceId} and id in ${list(ids)}
+      union all ${named} from ${task_run} where ${areTaskRuns(workspaceId, ids)}`,
   );
 }
 
@@ -143,9 +145,9 @@ export function selectUnderWay(run: SQL, workspaceId: string): SQL {
 function selectTagged(id: string, workspaceId: string): SQL {
   return sql`select t.id, c.id as limit_id, c.name as limit_name, c."limit"
     from ${task_run} t, json_each(${asList(sql.raw("t.tags"))}) tag
-    join ${concurrency_limit} c on c.workspace_id = t.workspace_id and c.name = 'tag:' || tag.value and c.active = 1
-    where t.workspace_id = ${workspaceId} and t.flow_run_id = ${id} and t.state_type = 'PENDING'
-    order by c.name, t.id limit ${MOST_TASKS}`;
+    join ${concurrency_limit} c on c.workspace_id = ${workspaceId} and c.name = 'tag:' || tag.value and c.active = 1
+    where ${ofFlowRun(workspaceId, id, "t")} and t.state_type = 'PENDING'
+    order by c.name, ${sql.raw(uuidText("t.id"))} limit ${MOST_TASKS}`;
 }
 
 /** Selects the other pools that have workers. */
