@@ -3,7 +3,14 @@ import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { getTableName } from "drizzle-orm";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
-import { dead_letter, event_resource, event_segment, sweep_mark } from "#db/tables/event";
+import {
+  dead_letter,
+  event_archive,
+  event_resource,
+  event_restored_hour,
+  event_segment,
+  sweep_mark,
+} from "#db/tables/event";
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_count, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
@@ -27,6 +34,8 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [task_run_state_cache, "task_runs"],
   [event_segment, "events"],
   [event_resource, "events"],
+  [event_archive, "events"],
+  [event_restored_hour, "events"],
   [log_segment, "logs"],
   [log_minute, "logs"],
   [log_archive, "logs"],

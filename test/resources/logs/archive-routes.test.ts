@@ -189,14 +189,8 @@ describe("a deleted run", () => {
 
   test("cannot have archived logs that are found by its task runs", async () => {
     const { old } = await aWorld();
-    const task = crypto.randomUUID();
-    await env.DB.prepare(
-      `insert into task_run (workspace_id, id, created, updated, name, flow_run_id, task_key, dynamic_key, task_inputs,
-       empirical_policy, tags, labels, run_count, total_run_time, flow_run_run_count, states)
-       values (?, ?, 0, 0, 't', ?, 'k', 'd', '{}', '{}', '[]', '{}', 0, 0, 0, '[]')`,
-    )
-      .bind(WORKSPACE, task, old)
-      .run();
+    const given = { flow_run_id: old, task_key: "t", dynamic_key: "0" };
+    const task = (await api<{ id: string }>("POST", "/task_runs/", given)).body.id;
     await write(WORKSPACE, [{ run: old, task, at: 13 * DAY, message: "of the task" }]);
     await move();
     expect(await ask({ task_run_id: { any_: [task] } })).toEqual({ said: ["of the task"], archive: null });
