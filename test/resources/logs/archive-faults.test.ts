@@ -8,6 +8,7 @@ import { allOf } from "#lib/portions";
 import { restoreLogs } from "#resources/logs/archived-restore";
 import type { LogStore } from "#resources/logs/store";
 import { archiveLogs } from "#services/archive-logs";
+import { parseTime } from "#wire/dates";
 import { r2 } from "../../archive/world";
 import { between, dying, watchedBucket, watchedD1 } from "../../support/watched-stores";
 import {
@@ -220,6 +221,27 @@ test.for((["a move", "a restore"] as const).flatMap((what) => KINDS.map((kind) =
       const store = storeOf(archiveTools(world.workspace, stores(watch)));
       expect(await ask(() => store)).toEqual(expected);
       calls = watch.calls();
+    }
+  },
+);
+
+test.for(SORTS)(
+  "during a move, an answer about all runs has each log or says that it may be missing: %s",
+  async (sort) => {
+    for (let at = 0, calls = 1; at < calls; at++) {
+      await emptyLogs();
+      const { workspace } = await aWorkspace();
+      const query = { filter: { operator: "and_" as const }, sort, limit: 200, offset: 0 };
+      const whole = await freshly(workspace)().page(query);
+      expect(whole.readTo).toBeNull();
+      const all = await allOf(whole.logs);
+      const watch = between(at, () => moveAll(archiveTools(workspace)));
+      const { logs, readTo } = await storeOf(archiveTools(workspace, stores(watch))).page(query);
+      const ids = new Set((await allOf(logs)).map(({ id }) => id));
+      calls = watch.calls();
+      const missing = all.filter(({ id }) => !ids.has(id)).map(({ timestamp }) => parseTime(timestamp) ?? 0);
+      const isTold = (time: number) => readTo !== null && (sort === "TIMESTAMP_ASC" ? time >= readTo : time <= readTo);
+      expect(missing.filter((time) => !isTold(time))).toEqual([]);
     }
   },
 );
