@@ -246,6 +246,30 @@ test.for(SORTS)(
   },
 );
 
+test("long records are found although they move between the page and its answer, and back", async () => {
+  const workspace = crypto.randomUUID();
+  const run = await aRun(workspace, { started: 10 * DAY, ended: 8 * DAY });
+  const random = () => Array.from({ length: 2_500 }, () => crypto.randomUUID()).join("");
+  for (const second of [0, 1, 2, 3])
+    await write(workspace, [{ run, at: 9 * DAY - second * SECOND, message: random() }]);
+  const query = {
+    filter: { operator: "and_" as const, flow_run_id: { any_: [run] } },
+    sort: "TIMESTAMP_ASC" as const,
+    limit: 200,
+    offset: 0,
+  };
+  const expected = await allOf(await freshly(workspace)().list(query));
+  expect(expected).toHaveLength(4);
+  const fromD1 = await freshly(workspace)().list(query);
+  await moveAll(archiveTools(workspace));
+  expect(await segmentsIn(workspace)).toBe(0);
+  const fromArchive = await freshly(workspace)().list(query);
+  expect(await allOf(fromD1)).toEqual(expected);
+  await restoreLogs(archiveTools(workspace), run);
+  expect(await objectsOf(workspace)).toEqual([]);
+  expect(await allOf(fromArchive)).toEqual(expected);
+});
+
 describe("an object that", () => {
   const RUN_LOGS = 12;
   const shown = async ({ workspace, runs }: World) => {
