@@ -64,7 +64,7 @@ export class LogPages extends WorkspaceStore {
       if (await this.archived?.learn(bundles)) throw new Moved();
       return found;
     };
-    this.segments.hasMissed = false;
+    this.segments.missed.clear();
     let { candidates, isEnd } = await read();
     const page = new PageOfLogs(sort, offset - (candidates[0]?.passed ?? 0), limit);
     const isEnough = (next: Candidate) => page.isComplete(next[near]);
@@ -78,7 +78,8 @@ export class LogPages extends WorkspaceStore {
       if (isEnd || !last || isEnough(last)) break;
       ({ candidates, isEnd } = await read(last));
     }
-    if (this.archived && this.segments.hasMissed) throw new Moved();
+    // Of other runs, the archived logs are not read, and the answer says so.
+    if (this.archived && chosen.runs.some((run) => this.segments.missed.has(run))) throw new Moved();
     return page.found();
   }
 

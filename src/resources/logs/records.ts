@@ -63,8 +63,8 @@ export class Work {
 
 /** The segments of one workspace. */
 export class LogSegmentReader extends WorkspaceStore {
-  /** Whether a segment did not exist any more. */
-  hasMissed = false;
+  /** The runs of segments that did not exist any more. */
+  readonly missed = new Set<string>();
 
   /**
    * Opens segments in their order. Only one segment's records are in memory at a time. A segment that was deleted
@@ -82,7 +82,7 @@ export class LogSegmentReader extends WorkspaceStore {
         if (isEnough(segment)) return;
         const value = packed[index];
         if (value === undefined) {
-          this.hasMissed = true;
+          this.missed.add(segment.run_id);
           continue;
         }
         const { records, characters } = unpackRecords(segment, value);

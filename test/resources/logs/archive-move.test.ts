@@ -2,7 +2,9 @@
 import { env } from "cloudflare:test";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { print } from "#db/print";
 import { DAY } from "#lib/clock";
+import { selectBundlesOf } from "#resources/logs/archived-bundles";
 import {
   answersOf,
   archiveTools,
@@ -154,4 +156,14 @@ test("a batch that is sent again after it has moved is shown once", async () => 
   await moveAll(archiveTools(workspace));
   expect(await segmentsIn(workspace)).toBe(0);
   expect(await pagesOf(storeNow(workspace), filter, "TIMESTAMP_ASC", 200)).toHaveLength(3);
+});
+
+test("the bundles of a run are found by the key, without a look at others", async () => {
+  const { sql, params } = print(selectBundlesOf(crypto.randomUUID(), [crypto.randomUUID()], "TIMESTAMP_ASC", 10));
+  const { results } = await env.DB.prepare(`explain query plan ${sql}`)
+    .bind(...params)
+    .all<{ detail: string }>();
+  const plan = results.map(({ detail }) => detail).join("\n");
+  expect(plan).toContain("SEARCH r USING PRIMARY KEY (workspace_id=? AND id=?)");
+  expect(plan).toMatch(/SEARCH a USING PRIMARY KEY \(workspace_id=\? AND first_start>\? AND first_start<\?\)/);
 });
