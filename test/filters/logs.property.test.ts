@@ -49,9 +49,11 @@ function oracle({ operator, level, timestamp, flow_run_id, task_run_id, text }: 
   if (text) {
     const { include, exclude, required } = parseTextQuery(text.query);
     const has = (term: string) => containing(FIELD.text, term.replaceAll(/[\\%_]/g, "\\$&"));
-    if (include.length > 0) conditions.push(combine("or_", include.map(has)));
-    if (exclude.length > 0) conditions.push(sql`not ${combine("or_", exclude.map(has))}`);
-    if (required.length > 0) conditions.push(combine("and_", required.map(has)));
+    // A record without a text matches no terms. SQL alone would say so only where the terms are one `glob` of the text.
+    const search = (condition: SQL) => conditions.push(sql`(${FIELD.text} is not null and ${condition})`);
+    if (include.length > 0) search(combine("or_", include.map(has)));
+    if (exclude.length > 0) search(sql`not ${combine("or_", exclude.map(has))}`);
+    if (required.length > 0) search(combine("and_", required.map(has)));
   }
   return combine(operator, conditions);
 }
