@@ -11,7 +11,7 @@ import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 
 /** How many bytes the parts of a bundle have. A bundle is built in memory, where it takes twice its size for a moment. */
 export const MAX_CONTENT_BYTES = 16_000_000;
-/** How many bytes of JSON an index has. Whoever opens one part reads the whole index. */
+/** The maximum size of an index, in bytes of JSON. To open one part, a reader reads the whole index. */
 export const MAX_INDEX_BYTES = 1_000_000;
 
 /** The form of new bundles. */

@@ -204,7 +204,7 @@ export function hasTexts(filter: EventFilter): (json: string) => boolean {
 /** A term without characters that JSON escapes. A term with a space may be found across two fields of an event. */
 const WORD = /^[a-z0-9_.:/-]+$/;
 
-/** Lists of words of a text search, in lower case. The JSON of a wanted event has a word of each list. */
+/** The words of a text search in lower case, in lists. The JSON of a wanted event contains at least one word of each list. */
 function wordsOf({ text }: EventFilter): string[][] {
   const { include, required } = parseTextQuery(text?.query.toLowerCase() ?? "");
   const lists = [include, ...required.map((term) => [term])];

@@ -86,7 +86,7 @@ function firstOf(found: readonly Candidate[]): Candidate[] {
   return found.slice(0, end < 0 ? found.length : end);
 }
 
-/** The next segments of the first hour that has any. */
+/** Selects the next segments of one hour: of the first hour that has segments. */
 function selectCandidates(workspaceId: string, { before, after, most }: Stretch, mayMove: SQL): SQL {
   const from = (alias: string) => {
     const place = sql.raw(`(${alias}.hour, ${alias}.id)`);

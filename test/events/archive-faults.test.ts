@@ -1,6 +1,6 @@
 /** Processes that die while events move, movers and readers at the same time, and damaged objects. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ArchiveUnreachable } from "#archive/bucket";
 import { EventFilter } from "#events/filter";
 import type { EventReader } from "#events/read-events";
@@ -11,6 +11,7 @@ import { between, dying, watchedBucket, watchedD1 } from "../support/watched-sto
 import { filtersFor, NAMES, pagesOf, RUNS } from "./archive-queries";
 import {
   archiveTools,
+  beginEmpty,
   bundlesIn,
   DAY,
   emptyEvents,
@@ -21,8 +22,6 @@ import {
   readerOf,
   segmentsIn,
   segmentsOf,
-  settleOutbox,
-  silence,
   write,
   writeAll,
 } from "./archive-world";
@@ -30,12 +29,7 @@ import {
 const WINDOW = { since: NOW - 20 * DAY, until: NOW };
 const HOURS = [30, 31, 33];
 
-beforeEach(async () => {
-  await emptyEvents();
-  await settleOutbox();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginEmpty();
 
 /** A new workspace with two overlapping segments in each of three hours. */
 async function aWorkspace(): Promise<{ workspace: string; ids: string[] }> {

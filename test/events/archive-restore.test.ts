@@ -1,6 +1,6 @@
 /** An hour is written back from the archive to D1. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { restoreHour } from "#events/archived-restore";
 import { hourOf } from "#events/segments";
 import { r2 } from "../archive/world";
@@ -9,6 +9,7 @@ import { type Around, between, dying, watchedBucket, watchedD1 } from "../suppor
 import { answersOf, NAMES, RUNS } from "./archive-queries";
 import {
   archiveTools,
+  beginEmpty,
   bundlesIn,
   DAY,
   emptyEvents,
@@ -18,19 +19,12 @@ import {
   objectsOf,
   readerOf,
   segmentsIn,
-  settleOutbox,
-  silence,
   write,
 } from "./archive-world";
 
 const TIME = NOW - 30 * HOUR;
 
-beforeEach(async () => {
-  await emptyEvents();
-  await settleOutbox();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginEmpty();
 
 /** A workspace whose hour is in two bundles. */
 async function aWorkspace(): Promise<{ workspace: string; ids: string[] }> {

@@ -1,6 +1,6 @@
 /** Random events in D1, and the tools that move them to the archive. */
 import { env } from "cloudflare:test";
-import { vi } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import { Archive } from "#archive/store";
 import { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
@@ -73,8 +73,8 @@ export function segmentsOf(wanted: readonly Wanted[], ago: number): Segment[] {
 }
 
 /** Writes segments in one transaction. */
-export function writeAll(workspaceId: string, segments: readonly Segment[]): Promise<void> {
-  return writeSegments(new Database(env.DB, noCost()), workspaceId, segments, () => false);
+export function writeAll(workspaceId: string, segments: readonly Segment[], isWork = false): Promise<void> {
+  return writeSegments(new Database(env.DB, noCost()), workspaceId, segments, () => isWork);
 }
 
 /** Writes events as one batch of the stream, `ago` before now. */
@@ -83,15 +83,9 @@ export async function write(
   wanted: readonly Wanted[],
   { ago, isWork = false }: { ago: number; isWork?: boolean },
 ): Promise<ReceivedEvent[]> {
-  const events = wanted.map(anEvent);
-  const gathered = events.map((event, index) => ({
-    event,
-    occurred: NOW - (wanted[index]?.age ?? 0),
-    json: JSON.stringify(event),
-  }));
-  const db = new Database(env.DB, noCost());
-  await writeSegments(db, workspaceId, buildSegments(gathered, NOW - ago, ids), () => isWork);
-  return events;
+  const segments = segmentsOf(wanted, ago);
+  await writeAll(workspaceId, segments, isWork);
+  return segments.flatMap(({ events }) => events.map(({ event }) => event));
 }
 
 export function readerOf(tools: MoveTools): EventReader {
@@ -144,6 +138,16 @@ export async function settleOutbox(): Promise<void> {
   await env.DB.prepare("insert or replace into sweep_mark (name, mark) values ('outbox', ?)")
     .bind(ids.ordered(NOW))
     .run();
+}
+
+/** Before each test of a file there are no events, and the outbox has nothing to send. The lines of the log are hidden. */
+export function beginEmpty(): void {
+  beforeEach(async () => {
+    await emptyEvents();
+    await settleOutbox();
+    silence();
+  });
+  afterEach(() => void vi.restoreAllMocks());
 }
 
 /** Hides the lines of the log. */

@@ -1,33 +1,26 @@
 /** Which events the sweep moves, and what it costs. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { archiveEvents } from "#services/archive-events";
 import { r2 } from "../archive/world";
 import { watchedBucket } from "../support/watched-stores";
 import {
   archiveTools,
+  beginEmpty,
   bundlesIn,
   DAY,
-  emptyEvents,
   HOUR,
   indexRowsIn,
   moveAll,
   NOW,
   objectsOf,
   segmentsIn,
-  settleOutbox,
-  silence,
   write,
 } from "../events/archive-world";
 import { replaceEvents, segmentsWith } from "../support/segments";
 import { aFlow, api } from "../support/world";
 
-beforeEach(async () => {
-  await emptyEvents();
-  await settleOutbox();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginEmpty();
 
 const old = { age: 30 * HOUR };
 

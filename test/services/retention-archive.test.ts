@@ -1,6 +1,6 @@
 /** The retention of events where they move to the archive, and the objects that are left over. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { EventFilter } from "#events/filter";
 import { removeArchivedEvents, removeLeftoverObjects } from "#services/retention-archive";
 import { removeOldEvents } from "#services/retention-events";
@@ -10,6 +10,7 @@ import { api } from "../support/world";
 import { dying, watchedBucket, watchedD1 } from "../support/watched-stores";
 import {
   archiveTools,
+  beginEmpty,
   bundlesIn,
   DAY,
   emptyEvents,
@@ -20,18 +21,11 @@ import {
   objectsOf,
   readerOf,
   segmentsIn,
-  settleOutbox,
-  silence,
   write,
 } from "../events/archive-world";
 import { printTime } from "#wire/dates";
 
-beforeEach(async () => {
-  await emptyEvents();
-  await settleOutbox();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginEmpty();
 
 const WINDOW = { since: 0, until: NOW + 1_000 * DAY };
 const RUN = "prefect.flow-run.a";

@@ -19,13 +19,16 @@ import {
   HOUR,
   NOW,
   rowsOf,
-  toolsAt as anyToolsAt,
+  toolsAt as toolsWithArchive,
   untilDone,
 } from "./retention-world";
 import { replaceEvents, segmentsWith } from "../support/segments";
 
 /** The tools of an account without R2. `retention-archive.test.ts` has the others. */
-const toolsAt = (...given: Parameters<typeof anyToolsAt>): Tools => ({ ...anyToolsAt(...given), archive: null });
+const toolsAt = (...given: Parameters<typeof toolsWithArchive>): Tools => ({
+  ...toolsWithArchive(...given),
+  archive: null,
+});
 
 const ids = systemIds();
 const NAMES = ["prefect.flow-run.Completed", "prefect.flow-run.heartbeat", 'my "own" event.é', "short.lived"] as const;

@@ -44,7 +44,7 @@ export function readCensus(mark: string | null | undefined): Census | undefined 
   try {
     return Census.safeParse(JSON.parse(mark)).data;
   } catch {
-    // A mark that is not JSON is as good as none: the next count replaces it.
+    // A mark that is not JSON is ignored, and the next count replaces it.
     return undefined;
   }
 }
