@@ -7,10 +7,14 @@ import { decimals } from "./report.ts";
 import type { Target } from "./target.ts";
 
 /** The jobs of the crons that move data. The first one proves that the events of all states have been sent. */
-const JOBS = ["sweep the outbox", "archive events"];
-/** Later than each setting of docs/settings.md that says when data moves. */
-const AHEAD_SECONDS = 10 * 86_400;
+const JOBS = ["sweep the outbox", "archive events", "archive logs"];
+const DAY_SECONDS = 86_400;
 const MAX_TURNS = 200;
+/**
+ * The clock of the next turn, in days from now: later than each setting of docs/settings.md that says when data moves.
+ * Each turn is a day later than the turn before, in all moves, because the mark of a job keeps the job's last time.
+ */
+let daysAhead = 10;
 
 /** Runs the jobs until they write no more objects. Returns their cost; undefined if the server has no archive. */
 export async function moveToArchive(target: Target): Promise<Cost | undefined> {
@@ -20,8 +24,9 @@ export async function moveToArchive(target: Target): Promise<Cost | undefined> {
     const before = await settledTotals(target);
     if (before === undefined) return undefined;
     for (let turns = 0, written = -1; turns < MAX_TURNS; turns += 1) {
+      daysAhead += 1;
       for (const job of JOBS) {
-        const path = `/local/jobs/${encodeURIComponent(job)}?ahead=${AHEAD_SECONDS + turns * 86_400}`;
+        const path = `/local/jobs/${encodeURIComponent(job)}?ahead=${daysAhead * DAY_SECONDS}`;
         const { status } = await client.send("POST", path);
         if (status === 404) return undefined;
         if (status !== 200) throw new Error(`the job "${job}" failed (${status})`);
