@@ -25,7 +25,7 @@ const LAYERS: Layer[] = [
   { name: "db", files: ["src/db/**"], imports: ["#db/**"] },
   { name: "archive", files: ["src/archive/**"], imports: ["#archive/**"] },
   { name: "filters", files: ["src/filters/**"], imports: ["#filters/**"] },
-  { name: "tools", files: ["src/env.ts", "src/tools.ts"], imports: ["#env", "#tools"] },
+  { name: "tools", files: ["src/{env,databases,tools}.ts"], imports: ["#env", "#databases", "#tools"] },
   {
     name: "the objects' clients",
     files: CLIENTS.map((file) => `src/objects/${file}.ts`),

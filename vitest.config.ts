@@ -10,7 +10,11 @@ const project = (name: string, include: string[], exclude: string[], isolate: bo
   plugins: [
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
-      miniflare: { bindings: { SLUICE_MODE: "local", SLUICE_ALLOWED_HOSTS: "sluice", TEST_MIGRATIONS } },
+      miniflare: {
+        bindings: { SLUICE_MODE: "local", SLUICE_ALLOWED_HOSTS: "sluice", TEST_MIGRATIONS },
+        // For tests of workspaces with their own database. Such a test creates the tables.
+        d1Databases: { DB_OTHER: "sluice-other" },
+      },
     }),
   ],
   test: {

@@ -1,6 +1,7 @@
 /** The Worker's bindings and settings, parsed once. Each setting is a line of `Variables`. */
 import * as z from "zod";
 import { FIRST_WORKSPACE } from "#db/short/ids";
+import { canonicalUuid, isUuid } from "#wire/ids";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
@@ -29,18 +30,22 @@ const VacuumTypes = z
   .pipe(z.array(VacuumType))
   .transform((types): readonly VacuumType[] => VACUUM_TYPES.filter((type) => types.includes(type)));
 
+const Json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue("not JSON");
+    return z.NEVER;
+  }
+});
+
 /** Periods in seconds by the events' names, as JSON. */
-const Overrides = z
-  .string()
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue("not JSON");
-      return z.NEVER;
-    }
-  })
-  .pipe(z.record(z.string(), SomeTime));
+const Overrides = Json.pipe(z.record(z.string(), SomeTime));
+
+const WorkspaceId = z.string().refine((text) => isUuid(text) && canonicalUuid(text) === text, "not a workspace's id");
+
+/** Names of bindings by the ids of workspaces, as JSON. null while a workspace is moved to another database. */
+const Databases = Json.pipe(z.record(WorkspaceId, z.string().min(1).nullable()));
 
 /** A list with commas between its items. */
 const List = z.string().transform(itemsOf);
@@ -133,6 +138,7 @@ const Variables = z.object({
       event_retention_overrides: setting(Overrides, { "prefect.flow-run.heartbeat": 7 * DAY }),
     }),
   }),
+  databases: setting(Databases, {}, "SLUICE_DATABASES"),
   archive: z.object({
     enabled: setting(Switch, true, "SLUICE_ARCHIVE_ENABLED"),
     // Sweeps and listeners read the events of the last two hours.
@@ -193,12 +199,13 @@ export function parseSettings(env: Env): Settings {
 }
 
 /** The settings, with the values that are derived from them. Throws a `ZodError` that names the variables. */
-function settingsOf(env: object) {
+function settingsOf(env: Env) {
   // An empty variable counts as not set.
   const values = new Map<string, unknown>(Object.entries(env).filter(([, value]) => value !== ""));
   const { success, data, error } = Variables.safeParse(valuesAt([], Variables, values));
   if (!success) throw new z.ZodError(error.issues.map((issue) => ({ ...issue, path: named(issue.path, values) })));
   const { mode, cors, services, ...rest } = data;
+  checkDatabases(env, rest.databases);
   const local = mode === "local";
   return {
     ...rest,
@@ -212,6 +219,25 @@ function settingsOf(env: object) {
     },
     services: { ...services, db_vacuum: { enabled: services.db_vacuum.types.length > 0, ...services.db_vacuum } },
   };
+}
+
+/** The database of a binding; undefined if the Worker has no such binding. */
+export function databaseNamed(env: Env, name: string): D1Database | undefined {
+  const binding: unknown = Reflect.get(env, name);
+  return isDatabase(binding) ? binding : undefined;
+}
+
+const isDatabase = (binding: unknown): binding is D1Database =>
+  typeof binding === "object" && binding !== null && "prepare" in binding;
+
+/** Throws if a database has no binding. */
+function checkDatabases(env: Env, databases: z.output<typeof Databases>): void {
+  const issues = Object.entries(databases).flatMap(([workspace, name]): z.core.$ZodIssue[] => {
+    if (name === null || databaseNamed(env, name)) return [];
+    const message = `the Worker has no binding ${name} of D1`;
+    return [{ code: "custom", path: ["SLUICE_DATABASES", workspace], message, input: name }];
+  });
+  if (issues.length > 0) throw new z.ZodError(issues);
 }
 
 type Values = ReadonlyMap<string, unknown>;

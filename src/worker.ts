@@ -3,7 +3,7 @@ import { createApp } from "#app";
 import { DEFAULT_WORKSPACE, type Env } from "#env";
 import { consumeSegments, isDeadQueue, keepDeadLetters } from "#events/consumer";
 import { CRONS, runCron } from "#services/crons";
-import { makeTools } from "#tools";
+import { makeSweepTools, makeTools } from "#tools";
 
 export { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 export { EventStream } from "#objects/event-stream/object";
@@ -14,12 +14,11 @@ const app = createApp();
 
 export default {
   fetch: app.fetch,
-  scheduled: (controller, env, context) =>
-    runCron(
-      CRONS[controller.cron] ?? [],
-      // Each row that a job finds has its workspace.
-      makeTools(env, "", (work) => context.waitUntil(work)),
-    ),
+  async scheduled(controller, env, context) {
+    const jobs = CRONS[controller.cron] ?? [];
+    const databases = makeSweepTools(env, (work) => context.waitUntil(work));
+    await Promise.all(databases.map((tools) => runCron(jobs, tools)));
+  },
   async queue(batch, env, context) {
     const toolsOf = (workspaceId: string) => makeTools(env, workspaceId, (work) => context.waitUntil(work));
     if (batch.queue === "sluice-events") await consumeSegments(batch, toolsOf);

@@ -1,3 +1,4 @@
+import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { type Env, parseSettings, SETTINGS, type Setting } from "#env";
 import doc from "../docs/settings.md?raw";
@@ -34,6 +35,34 @@ test.for([
   ["SLUICE_ARCHIVE_RETENTION_PERIOD", "-1"],
 ])("the archive's %s cannot be `%s`, and the error names it", ([name = "", value]) => {
   expect(() => parseSettings({ [name]: value } as unknown as Env)).toThrow(name);
+});
+
+const workspace = "00000000-0000-4000-8000-000000000001";
+
+test.for([
+  ["DB"],
+  ["not JSON"],
+  [JSON.stringify([workspace])],
+  [JSON.stringify({ "the first one": "DB" })],
+  [JSON.stringify({ [workspace.replaceAll("-", "")]: "DB" })],
+  [JSON.stringify({ [workspace]: 1 })],
+  [JSON.stringify({ [workspace]: "" })],
+  [JSON.stringify({ [workspace]: "DB_MISSING" })],
+  [JSON.stringify({ [workspace]: "ARCHIVE" })],
+  [JSON.stringify({ [workspace]: "SLUICE_MODE" })],
+])("the databases of workspaces cannot be `%s`, and the error names the setting", ([value]) => {
+  expect(() => parseSettings({ ...env, SLUICE_DATABASES: value })).toThrow("SLUICE_DATABASES");
+});
+
+test("the error about a database without a binding names the binding", () => {
+  const value = JSON.stringify({ [workspace]: "DB_MISSING" });
+  expect(() => parseSettings({ ...env, SLUICE_DATABASES: value })).toThrow("no binding DB_MISSING of D1");
+});
+
+test("without the setting, no workspace has a database of its own", () => {
+  expect(parseSettings({} as Env).databases).toEqual({});
+  const set = { [workspace]: "DB_OTHER" };
+  expect(parseSettings({ ...env, SLUICE_DATABASES: JSON.stringify(set) }).databases).toEqual(set);
 });
 
 test("the archive's settings have defaults, and can be set", () => {

@@ -42,14 +42,13 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   for (const { message, parsed } of read) if (!parsed.success) message.retry();
   const understood = read.flatMap(({ message, parsed }) => (parsed.success ? [{ message, body: parsed.data }] : []));
   for (const [workspaceId, ofWorkspace] of Map.groupBy(understood, ({ body }) => body.workspace)) {
-    const tools = toolsOf(workspaceId);
     for (const group of chunksBySize(ofWorkspace, MAX_BYTES, bytesOf)) {
       const keys = group.flatMap(({ body }) => body.segments);
       try {
-        await recordSegments(tools, keys);
+        await recordSegments(toolsOf(workspaceId), keys);
         for (const { message } of group) message.ack();
       } catch (error) {
-        log(tools, "error", "segments could not be recorded and come again", { error });
+        log({ workspaceId }, "error", "segments could not be recorded and come again", { error });
         for (const { message } of group) comeAgain(message, error);
       }
     }

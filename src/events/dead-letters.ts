@@ -3,6 +3,7 @@
  * and no accepted item is lost.
  */
 import { sql } from "drizzle-orm";
+import { WorkspaceMoves } from "#databases";
 import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import type { Tools } from "#tools";
@@ -62,7 +63,8 @@ const OUTAGE =
 
 /** Whether the database caused a failure, and not the item: the database cannot be reached, or takes no statement at all. */
 export function isOutage(error: unknown): boolean {
-  return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
+  if (isPassing(error) || error instanceof WorkspaceMoves) return true;
+  return error instanceof Error && OUTAGE.test(error.message);
 }
 
 /** Returns an error's message, for the reason of a dead letter. */

@@ -19,6 +19,7 @@ import { repackEvents } from "#services/repack-events";
 import { topUpSchedules } from "#services/scheduler";
 import { shortenRows } from "#services/shorten-rows";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
+import { findStrays } from "#services/strays";
 import { sweepOutbox } from "#services/walk-states";
 import type { SweepTools } from "#tools";
 
@@ -63,8 +64,17 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
   ],
 };
 
-/** Runs the jobs of a cron concurrently. A job that fails is logged and runs again in the next turn. */
+/**
+ * Runs the jobs of a cron concurrently in one database. A job that fails is logged and runs again in the next turn. No
+ * job runs as long as the database has rows of a workspace that belongs to another database.
+ */
 export async function runCron(cron: readonly Job[], tools: SweepTools): Promise<void> {
+  const strays = await findStrays(tools);
+  if (strays.length > 0)
+    return log(tools, "error", "no job runs: rows of workspaces that have another database must be deleted first", {
+      database: tools.dbName,
+      workspaces: strays,
+    });
   const { services } = tools.settings;
   const jobs = cron.filter(({ service }) => !service || services[service].enabled);
   const results = await Promise.allSettled(jobs.map((job) => job.run(tools)));

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { ArchiveUnreachable } from "#archive/bucket";
 import { afterWorkspace, hourOfKey, startOfKey, workspaceOfKey, workspacePrefix } from "#archive/keys";
 import type { Archive } from "#archive/store";
+import { databaseNameOf } from "#databases";
 import { event_archive } from "#db/tables/event";
 import { leftoversOf, removeArchivedHour } from "#events/archived-removal";
 import { isOutage } from "#events/dead-letters";
@@ -54,9 +55,10 @@ const MIN_AGE: Micros = DAY;
 const Search = z.object({ begun: z.number(), after: z.string().nullable() });
 
 /**
- * Searches the bucket for objects with events or logs that no row names, once a day, and removes those older than a day. They
- * are left by a process that died between the write of an object and the transaction, or between a transaction and the
- * removal of an object.
+ * Searches the bucket for objects with events or logs that no row of this database names, once a day, and removes those
+ * older than a day. They are
+ * left by a process that died between the write of an object and the transaction, or between a transaction and the
+ * removal of an object. Objects of workspaces with another database are passed over.
  */
 export async function removeLeftoverObjects(tools: SweepTools): Promise<void> {
   const { archive } = tools;
@@ -96,6 +98,8 @@ async function searchPage(
   if (next === undefined) return null;
   const workspaceId = workspaceOfKey(next);
   if (workspaceId === undefined) return next;
+  // The rows of these objects are in another database, and the sweep of that database looks at them.
+  if (databaseNameOf(tools.settings, workspaceId) !== tools.dbName) return afterWorkspace(workspaceId);
   const page = await archive.listOlder(workspacePrefix(workspaceId), before, { after, limit: most });
   if (isRemoving && page.keys.length > 0) {
     const leftovers = await leftoversAmong(inWorkspace(tools, workspaceId), page.keys);

@@ -61,7 +61,7 @@ function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {})
       case "d1 list":
         return ok(JSON.stringify([...databases].map(([database, uuid]) => ({ name: database, uuid }))));
       case "d1 create":
-        databases.set(name, "11111111-2222-3333-4444-555555555555");
+        databases.set(name, `${databases.size + 1}1111111-2222-3333-4444-555555555555`);
         return ok();
       case "queues info":
         return queues.has(name) ? ok() : bad;
@@ -129,6 +129,27 @@ describe("npm run deploy", () => {
       "secret list --name sluice --format json",
     ]);
     expect(account.written.get(DEPLOYED_CONFIG)).toContain("11111111-2222-3333-4444-555555555555");
+  });
+
+  test("creates and migrates every database of wrangler.toml before it deploys", async () => {
+    const account = anAccount();
+    const second = `[[d1_databases]]
+binding = "DB_2"
+database_name = "sluice-2"
+database_id = "00000000-0000-0000-0000-000000000000"
+migrations_dir = "migrations"`;
+    await deploy(`${TOML}\n${second}`, [], account.world);
+    expect([...account.databases.keys()]).toEqual(["sluice", "sluice-2"]);
+    expect(account.asked.slice(-4, -1)).toEqual([
+      `d1 migrations apply sluice --remote --config ${DEPLOYED_CONFIG}`,
+      `d1 migrations apply sluice-2 --remote --config ${DEPLOYED_CONFIG}`,
+      `deploy --config ${DEPLOYED_CONFIG}`,
+    ]);
+    type Bound = { d1_databases: { binding: string; database_id: string }[] };
+    expect(parseToml<Bound>(account.written).d1_databases).toMatchObject([
+      { binding: "DB", database_id: account.databases.get("sluice") },
+      { binding: "DB_2", database_id: account.databases.get("sluice-2") },
+    ]);
   });
 
   test("creates nothing twice if it runs again", async () => {

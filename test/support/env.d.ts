@@ -5,6 +5,7 @@ declare global {
   namespace Cloudflare {
     interface Env extends SluiceEnv {
       TEST_MIGRATIONS: D1Migration[];
+      DB_OTHER: D1Database;
     }
   }
 }

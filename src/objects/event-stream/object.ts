@@ -1,5 +1,6 @@
 /** The `EventStream` object: gathers a workspace's events into segments and shows the events to listeners. */
 import { Buffer } from "node:buffer";
+import { databaseFor } from "#databases";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import { keepDeadLetter, reasonOf } from "#events/dead-letters";
@@ -179,7 +180,7 @@ export class EventStream extends SocketObject {
   }
 
   database(): Database {
-    return new Database(this.bindings.DB, totalCost);
+    return new Database(databaseFor(this.bindings, this.identity().workspace).d1, totalCost);
   }
 
   private theGatherer(): EventGatherer {
