@@ -19,7 +19,7 @@ export class WorkspaceMoves extends ApiError {
 /** The binding's name of the database that has a workspace's rows. Throws `WorkspaceMoves`. */
 export function databaseNameOf({ databases }: Pick<Settings, "databases">, workspaceId: string): string {
   const name = Object.hasOwn(databases, workspaceId) ? databases[workspaceId] : undefined;
-  if (name === null) throw new WorkspaceMoves();
+  if (typeof name === "object") throw new WorkspaceMoves();
   return name ?? DEFAULT_DATABASE;
 }
 
@@ -31,10 +31,24 @@ export function databaseFor(env: Env, workspaceId: string): { name: string; d1: 
 
 /** All databases that may have rows, each once. None while a workspace is moved, because then no sweep may run. */
 export function databasesInUse(env: Env): { name: string; d1: D1Database }[] {
-  const chosen = Object.values(parseSettings(env).databases);
-  if (chosen.includes(null)) return [];
-  const names = new Set([DEFAULT_DATABASE, ...chosen.filter((name) => name !== null)]);
+  if (movesOf(env).length > 0) return [];
+  const { databases } = parseSettings(env);
+  const names = new Set([DEFAULT_DATABASE, ...Object.keys(databases).map((id) => databaseNameOf({ databases }, id))]);
   return [...names].map((name) => ({ name, d1: bound(env, name) }));
+}
+
+/** A move of a workspace from one database to another. */
+export interface Move {
+  workspaceId: string;
+  from: D1Database;
+  to: D1Database;
+}
+
+/** The moves that the settings ask for. */
+export function movesOf(env: Env): Move[] {
+  return Object.entries(parseSettings(env).databases).flatMap(([workspaceId, chosen]) =>
+    typeof chosen === "string" ? [] : { workspaceId, from: bound(env, chosen.from), to: bound(env, chosen.to) },
+  );
 }
 
 function bound(env: Env, name: string): D1Database {

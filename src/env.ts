@@ -44,8 +44,17 @@ const Overrides = Json.pipe(z.record(z.string(), SomeTime));
 
 const WorkspaceId = z.string().refine((text) => isUuid(text) && canonicalUuid(text) === text, "not a workspace's id");
 
-/** Names of bindings by the ids of workspaces, as JSON. null while a workspace is moved to another database. */
-const Databases = Json.pipe(z.record(WorkspaceId, z.string().min(1).nullable()));
+const Binding = z.string().min(1);
+
+/** Names of bindings by the ids of workspaces, as JSON. Two names while a workspace is moved from one database to another. */
+const Databases = Json.pipe(
+  z
+    .record(WorkspaceId, z.union([Binding, z.strictObject({ from: Binding, to: Binding })]))
+    .refine(
+      (databases) => Object.values(databases).every((one) => typeof one === "string" || one.from !== one.to),
+      "a workspace is moved to the database that has it",
+    ),
+);
 
 /** A list with commas between its items. */
 const List = z.string().transform(itemsOf);
@@ -232,10 +241,14 @@ const isDatabase = (binding: unknown): binding is D1Database =>
 
 /** Throws if a database has no binding. */
 function checkDatabases(env: Env, databases: z.output<typeof Databases>): void {
-  const issues = Object.entries(databases).flatMap(([workspace, name]): z.core.$ZodIssue[] => {
-    if (name === null || databaseNamed(env, name)) return [];
-    const message = `the Worker has no binding ${name} of D1`;
-    return [{ code: "custom", path: ["SLUICE_DATABASES", workspace], message, input: name }];
+  const issues = Object.entries(databases).flatMap(([workspace, chosen]) => {
+    const missing = [typeof chosen === "string" ? chosen : Object.values(chosen)]
+      .flat()
+      .filter((name) => !databaseNamed(env, name));
+    return missing.map((name): z.core.$ZodIssue => {
+      const message = `the Worker has no binding ${name} of D1`;
+      return { code: "custom", path: ["SLUICE_DATABASES", workspace], message, input: name };
+    });
   });
   if (issues.length > 0) throw new z.ZodError(issues);
 }

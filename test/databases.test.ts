@@ -32,7 +32,7 @@ import { unique, WORKSPACE } from "./support/world";
 const OTHER = "00000000-0000-4000-8000-0000000000db";
 
 /** The environment with the databases of workspaces. */
-const envWith = (databases: Record<string, string | null>): Env => ({
+const envWith = (databases: Record<string, string | { from: string; to: string }>): Env => ({
   ...env,
   SLUICE_DATABASES: JSON.stringify(databases),
 });
@@ -107,7 +107,7 @@ test("the queue's messages are handled in the database of their workspace", asyn
     await worker.queue(batch, bindings, context);
     return getQueueResult(batch, context);
   };
-  const moving = envWith({ [OTHER]: null });
+  const moving = envWith({ [OTHER]: { from: "DB", to: "DB_OTHER" } });
   expect(await deliver("sluice-events", moving)).toMatchObject({ explicitAcks: [], retryMessages: [{}] });
   // After the last delivery, the sweep of waiting segments queues them again.
   expect(await deliver("sluice-events", moving, 5)).toMatchObject({ explicitAcks: ["message"] });
@@ -158,7 +158,7 @@ test("no job runs in a database with rows of a workspace that belongs to another
 });
 
 test("while a workspace is moved, its requests get 503, and no job runs", async () => {
-  const moving = envWith({ [WORKSPACE]: null });
+  const moving = envWith({ [WORKSPACE]: { from: "DB", to: "DB_OTHER" } });
   const answer = await askApp(new Request("http://sluice/api/admin/database"), moving);
   expect([answer.status, answer.headers.get("retry-after"), await answer.json()]).toEqual([
     503,

@@ -50,6 +50,9 @@ test.for([
   [JSON.stringify({ [workspace]: "DB_MISSING" })],
   [JSON.stringify({ [workspace]: "ARCHIVE" })],
   [JSON.stringify({ [workspace]: "SLUICE_MODE" })],
+  [JSON.stringify({ [workspace]: { from: "DB" } })],
+  [JSON.stringify({ [workspace]: { from: "DB", to: "DB" } })],
+  [JSON.stringify({ [workspace]: { from: "DB", to: "DB_MISSING" } })],
 ])("the databases of workspaces cannot be `%s`, and the error names the setting", ([value]) => {
   expect(() => parseSettings({ ...env, SLUICE_DATABASES: value })).toThrow("SLUICE_DATABASES");
 });
@@ -61,7 +64,7 @@ test("the error about a database without a binding names the binding", () => {
 
 test("without the setting, no workspace has a database of its own", () => {
   expect(parseSettings({} as Env).databases).toEqual({});
-  const set = { [workspace]: "DB_OTHER" };
+  const set = { [workspace]: "DB_OTHER", "00000000-0000-4000-8000-000000000002": { from: "DB", to: "DB_OTHER" } };
   expect(parseSettings({ ...env, SLUICE_DATABASES: JSON.stringify(set) }).databases).toEqual(set);
 });
 

@@ -91,12 +91,17 @@ export class Database {
     return this.repeat(async () => (await this.batch(statements)).map((result) => result.rows));
   }
 
-  private async read(statement: Statement): Promise<unknown[]> {
+  /** The rows of an `sql` template as D1 has them: a BLOB is a list of its bytes. */
+  async stored(statement: Statement): Promise<Record<string, unknown>[]> {
     return this.repeat(async () => {
       const result = await this.prepare(statement).all();
       this.count([result]);
-      return withIds(result.results);
+      return result.results;
     });
+  }
+
+  private async read(statement: Statement): Promise<unknown[]> {
+    return withIds(await this.stored(statement));
   }
 
   private async repeat<T>(attempt: () => Promise<T>): Promise<T> {

@@ -34,10 +34,11 @@ export function selectCensus(table: SQLiteTable, after: Key | null, most: number
 const SHORT = "~";
 
 /** A column of a key: the digits stand for a short id. */
-const keyValue = (column: SQLiteColumn): SQL =>
+export const keyValue = (column: SQLiteColumn): SQL =>
   hasShortIds(column) ? sql`iif(typeof(${column}) = 'blob', ${SHORT} || hex(${column}), ${column})` : sql`${column}`;
 
-const storedKey = (column: SQLiteColumn | undefined, value: string | number): SQL =>
+/** A value of a key in the form that its column has. */
+export const storedKey = (column: SQLiteColumn | undefined, value: string | number): SQL =>
   column && hasShortIds(column) && String(value).startsWith(SHORT)
     ? sql`unhex(${String(value).slice(SHORT.length)})`
     : sql`${value}`;

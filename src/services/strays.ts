@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { databaseNameOf } from "#databases";
+import type { Database } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { event_archive, event_segment } from "#db/tables/event";
 import { flow_run } from "#db/tables/flow-run";
@@ -20,6 +21,14 @@ const TABLES: readonly SQLiteTable[] = [
   log_segment,
   log_archive,
 ];
+
+/** Whether a database has rows of a workspace that its jobs act on. */
+export async function hasRowsOf(db: Database, workspaceId: string): Promise<boolean> {
+  const found = await db.readAll(
+    TABLES.map((table) => sql`select 1 from ${table} where workspace_id = ${workspaceId} limit 1`),
+  );
+  return found.some((rows) => rows.length > 0);
+}
 
 /**
  * The workspaces that have rows in the sweep's database, but belong to another one: rows that were copied, and are not
