@@ -42,13 +42,17 @@ export async function moveToArchive(target: Target): Promise<Cost | undefined> {
   }
 }
 
+/** US dollars for the moves of a million runs. `moved` is the cost of the moves of `runs` runs. */
+export function billMoves(moved: Cost, runs: number): number {
+  return billAMillion({ httpRequests: 0, socketOpens: 0, socketMessages: 0 }, moved).total / runs;
+}
+
 /** What the moves cost for a run. */
 export function moveLine(moved: Cost, runs: number): string {
   const perRun = (figure: number) => decimals(figure / runs, 3);
   const { d1RowsRead, d1RowsWritten, r2ClassA, r2ClassB } = moved;
-  const { total } = billAMillion({ httpRequests: 0, socketOpens: 0, socketMessages: 0 }, moved);
   return (
     `the moves, for a run: ${perRun(d1RowsRead)} rows read, ${perRun(d1RowsWritten)} written, ` +
-    `${perRun(r2ClassA)} and ${perRun(r2ClassB)} operations of R2 (class A, B): $${decimals(total / runs, 2)} a million`
+    `${perRun(r2ClassA)} and ${perRun(r2ClassB)} operations of R2 (class A, B): $${decimals(billMoves(moved, runs), 2)} a million`
   );
 }

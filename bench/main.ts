@@ -227,6 +227,7 @@ function lifeBills(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>
       cost,
       bill: billAMillion(traffic, cost),
       storage: [],
+      moves: undefined,
       ...counted,
     });
   }

@@ -25,6 +25,8 @@ export interface MillionRuns {
   bill: Bill | undefined;
   /** The bytes of one run in each measured phase; empty without `--bytes`. */
   storage: RunStorage[];
+  /** US dollars for moving the data of a million runs to the archive; undefined if nothing was moved. */
+  moves: number | undefined;
   runs: number;
   failures: number;
   firstFailure: string | undefined;

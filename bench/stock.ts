@@ -1,5 +1,5 @@
 /** The measurements of replayed stock runs: their cost, and with `--bytes` what they leave in D1 and R2. */
-import { moveLine, moveToArchive } from "./archive.ts";
+import { billMoves, moveLine, moveToArchive } from "./archive.ts";
 import { billAMillion } from "./bill.ts";
 import { perOperation, readTotals, settledTotals } from "./cost.ts";
 import { quantile } from "./measure.ts";
@@ -56,7 +56,8 @@ async function measureStockLoad(target: Target, plan: StockPlan & StockLoad): Pr
   for (const each of storage) {
     console.log(`\n${target.name}, ${kind}: KB of D1 for a run, ${each.phase} (${runs} runs)\n${storageTable(each)}`);
   }
-  return { target: target.name, kind, traffic, cost, bill, storage, runs, failures, firstFailure };
+  const moves = moved && billMoves(moved, runs);
+  return { target: target.name, kind, traffic, cost, bill, storage, moves, runs, failures, firstFailure };
 }
 
 /** Replays some runs and begins to count bytes. Throws if the runs are not in the folder. */

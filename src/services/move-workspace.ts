@@ -21,8 +21,8 @@ const TABLES = COUNTED.map(([table]) => table).filter((table) => table !== sweep
 /** How many rows a step copies, and how many bytes they have, or one larger row. */
 const ROWS = 200;
 const MAX_BYTES = 2_000_000;
-/** How many steps a turn takes. */
-const STEPS = 500;
+/** How many steps a turn takes. A step has six calls of D1 at most, and an invocation of the Worker may have a thousand. */
+const STEPS = 150;
 /** How long the copy waits: no process that does not know of the move lives so long. */
 const WAIT: Micros = 15 * 60_000_000;
 
