@@ -134,7 +134,9 @@ async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> 
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
   const segment = segmentsOf(tools.workspaceId, [key]);
   const [row] = await tools.db.rows<{ consumed: number }>(sql`select s.consumed from ${segment}`);
-  if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
+  // After a day a segment moves to the archive.
+  if (!row) throw new Error("the segment is not in the database any more");
+  if (row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
 /** Returns the statement that marks waiting segments as consumed (1) or as given up (2), or given-up segments as waiting (0). */

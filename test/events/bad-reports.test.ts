@@ -156,6 +156,17 @@ test("a segment that cannot be read becomes a dead letter, and the other segment
   expect(await consumed(broken[0]?.id)).toBe(2);
 });
 
+test("the letter of a segment that is not in the database any more is kept", async () => {
+  const [key] = await aSegment(taskRunReports(LIFE));
+  const id = key?.id ?? "";
+  await env.DB.prepare("update event_segment set events = '[' where id = ?").bind(id).run();
+  await deliver(key ? [key] : []);
+  const letter = await env.DB.prepare("select id from dead_letter where key = ?").bind(id).first<string>("id");
+  await env.DB.prepare("delete from event_segment where id = ?").bind(id).run();
+  expect((await api("POST", `/admin/dead-letters/${letter}/replay`)).status).toBeLessThan(500);
+  expect(await lettersOf([id])).toMatchObject([{ reason: "the segment is not in the database any more" }]);
+});
+
 test("a queue message of an unknown type is delivered again, and the other messages are consumed", async () => {
   const flowRunId = crypto.randomUUID();
   const [body] = segmentMessages(DEFAULT_WORKSPACE, await aSegment(taskRunReports(LIFE, { flowRunId })));
