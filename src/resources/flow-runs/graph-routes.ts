@@ -4,6 +4,7 @@ import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import type { Micros } from "#lib/clock";
+import { orArchived } from "#resources/flow-runs/archived-reads";
 import { readDependencies, readGraph } from "#resources/flow-runs/graph";
 import { Time, TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
@@ -66,7 +67,8 @@ export const flowRunGraphRoutes = [
       response: z.array(DependencyResult),
       errors: [400],
     },
-    async ({ params, tools }) => new Listing(await readDependencies(tools, params.id)),
+    async ({ params, tools }) =>
+      new Listing(await orArchived(tools, params.id, (own) => readDependencies(own, params.id))),
   ),
   route(
     {
@@ -77,6 +79,7 @@ export const flowRunGraphRoutes = [
       response: Graph,
       errors: [400],
     },
-    ({ params, query, tools }) => readGraph(tools, params.id, query.since),
+    ({ params, query, tools }) =>
+      orArchived(tools, params.id, (own) => readGraph(own, params.id, query.since), { withSubflows: true }),
   ),
 ];

@@ -8,6 +8,7 @@ import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
+import { orArchived, withArchived } from "#resources/flow-runs/archived-reads";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { EntityText, UuidText } from "#wire/ids";
@@ -30,6 +31,12 @@ const FlowRunInput = namedObject("FlowRunInput", {
   value: z.string(),
   sender: z.string().nullable(),
 });
+
+async function readInput(tools: Tools, { id, key }: { id: string; key: string }) {
+  const row = await store(tools).read(id, key);
+  if (!row) throw notFound("Flow run input");
+  return row;
+}
 
 export const flowRunInputRoutes = [
   route(
@@ -65,7 +72,9 @@ export const flowRunInputRoutes = [
       // Keys have no capital letters, so no key begins with a prefix that has capital letters.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
-      const inputs = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);
+      const inputs = await withArchived(tools, [params.id], (own) =>
+        store(own).list(params.id, matches, body.exclude_keys ?? [], body.limit),
+      );
       return new Listing(mapPortions(inputs, (rows) => rows.map(printInput)));
     },
   ),
@@ -77,8 +86,7 @@ export const flowRunInputRoutes = [
       response: z.string(),
     },
     async ({ params, tools }) => {
-      const row = await store(tools).read(params.id, params.key);
-      if (!row) throw notFound("Flow run input");
+      const row = await orArchived(tools, params.id, (own) => readInput(own, params));
       return new Response(row.value, { headers: { "content-type": "text/plain; charset=utf-8" } });
     },
   ),
