@@ -7,7 +7,7 @@ import { Recent } from "#lib/recent";
 import type { Tools } from "#tools";
 
 /** How long an answer may be without the header after the first runs have moved. */
-const REMEMBERED_MS = 30_000;
+const REMEMBERED_MS = 60_000;
 const known = new Recent<{ end: Micros | null }>({
   items: 1_000,
   bytes: 1_000_000,
@@ -34,6 +34,5 @@ export function forgetArchiveEnds(): void {
   known.forget(() => true);
 }
 
-/** The bundles are in the order in which their runs ended. A bundle has the runs of some time, so few bundles are looked at. */
-const selectEnd = (workspaceId: string) => sql`select max(last_end) as end from (
-  select last_end from ${run_archive} where workspace_id = ${workspaceId} order by first_end desc limit 100)`;
+const selectEnd = (workspaceId: string) =>
+  sql`select max(last_end) as end from ${run_archive} where workspace_id = ${workspaceId}`;

@@ -15,6 +15,8 @@ const ARCHIVE_HEADER = "x-sluice-archive";
 /** How many flow runs a request may name so that they are looked for in the archive. */
 const MAX_NAMED = 5;
 
+type Root = "flow_runs" | "task_runs";
+
 /** A request for a list or a count. */
 interface Asked {
   body: FilterBody;
@@ -25,24 +27,31 @@ interface Asked {
 /** Reads flow runs or task runs: with the archived ones if the filters name few flow runs, or with the header. */
 export async function readRuns<T>(
   { body, tools, headers }: Asked,
-  root: "flow_runs" | "task_runs",
+  root: Root,
   read: (tools: Tools) => Promise<T>,
 ): Promise<T> {
   if (!tools.archive) return read(tools);
   const named = namedRuns(body, root);
-  if (named) return withArchived(tools, named, read, { withSubflows: Boolean(body.task_runs?.subflow_runs) });
+  const withSubflows = Boolean(body.task_runs?.subflow_runs ?? body.flow_runs?.parent_flow_run_id);
+  if (named) return withArchived(tools, named, read, { withSubflows });
   const { answer, end } = await withArchiveEnd(tools, read);
   if (end !== null && mayMiss(body, end)) headers.set(ARCHIVE_HEADER, `partial; since=${printTime(end + 1)}`);
   return answer;
 }
 
-/** The few flow runs that the filters name, with the parents that they name; null if they may find other runs too. */
-function namedRuns({ flow_runs, task_runs }: FilterBody, root: "flow_runs" | "task_runs"): string[] | null {
-  const lists = [flow_runs?.operator === "and_" ? flow_runs.id?.any_ : null];
+/**
+ * The few flow runs that the filters name: the wanted runs, or their parents, or the flow runs of the wanted task runs. Null if the
+ * filters may find other runs too.
+ */
+function namedRuns({ flow_runs, task_runs }: FilterBody, root: Root): string[] | null {
+  const isOfAll = flow_runs?.operator === "and_";
+  const parents = (isOfAll && flow_runs.parent_flow_run_id?.any_) || [];
+  const lists = [isOfAll && flow_runs.id?.any_];
   if (root === "task_runs" && task_runs?.operator === "and_" && task_runs.flow_run_id?.is_null_ !== true)
     lists.push(task_runs.flow_run_id?.any_);
+  // The task runs of subflows are not in the view of the parents.
+  if (root === "flow_runs" && !task_runs && parents.length > 0) lists.push(parents);
   const [ids] = lists.flatMap((list) => (list ? [list] : [])).toSorted((a, b) => a.length - b.length);
-  const parents = flow_runs?.parent_flow_run_id?.any_ ?? [];
   return !ids || ids.length > MAX_NAMED || parents.length > MAX_NAMED ? null : [...new Set([...ids, ...parents])];
 }
 
