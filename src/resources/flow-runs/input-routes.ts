@@ -8,7 +8,7 @@ import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { orArchived, withArchived } from "#resources/flow-runs/archived-reads";
+import { withArchived } from "#resources/flow-runs/archived-reads";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { EntityText, UuidText } from "#wire/ids";
@@ -31,12 +31,6 @@ const FlowRunInput = namedObject("FlowRunInput", {
   value: z.string(),
   sender: z.string().nullable(),
 });
-
-async function readInput(tools: Tools, { id, key }: { id: string; key: string }) {
-  const row = await store(tools).read(id, key);
-  if (!row) throw notFound("Flow run input");
-  return row;
-}
 
 export const flowRunInputRoutes = [
   route(
@@ -86,7 +80,8 @@ export const flowRunInputRoutes = [
       response: z.string(),
     },
     async ({ params, tools }) => {
-      const row = await orArchived(tools, params.id, (own) => readInput(own, params));
+      const row = await withArchived(tools, [params.id], (own) => store(own).read(params.id, params.key));
+      if (!row) throw notFound("Flow run input");
       return new Response(row.value, { headers: { "content-type": "text/plain; charset=utf-8" } });
     },
   ),
