@@ -7,6 +7,7 @@ import { embedded, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { FlowRunStore } from "#db/rows/flow-runs";
+import { findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { LogsCreate } from "#resources/logs/schema";
 import { buildLogSegments } from "#resources/logs/segments";
 import { LogStore, printLog } from "#resources/logs/store";
@@ -62,12 +63,19 @@ export const logRoutes = [
       summary: "Download all logs of a flow run as a CSV file.",
     },
     async ({ params, tools }) => {
-      const run = await new FlowRunStore(tools).read(params.id);
-      if (!run) throw notFound("Flow run");
-      return downloadLogs(store(tools), run);
+      const { id } = params;
+      const name = (await new FlowRunStore(tools).read(id))?.name ?? (await archivedName(tools, id));
+      if (name === undefined) throw notFound("Flow run");
+      return downloadLogs(store(tools), { id, name });
     },
   ),
 ];
+
+/** The name of an archived run; undefined if the archive does not have the run. */
+async function archivedName(tools: Tools, id: string): Promise<string | undefined> {
+  const [run] = await findArchivedRuns(tools, [id]);
+  return run && String(run.rows.flow_run[0]?.["name"]);
+}
 
 /** How many logs are read at a time. */
 const PAGE = 1000;
