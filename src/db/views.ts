@@ -7,8 +7,9 @@ type Rows = Record<string, unknown>[];
 
 /** A database whose reads run one more select in the same transaction and round trip, until it is taken away. */
 export class AccompaniedDatabase extends Database {
+  /** The rows of the select at the last read; none if nothing was read. */
+  found: Rows = [];
   private readonly select: SQL;
-  private found: Rows = [];
   private isTaken = false;
 
   constructor(db: Database, select: SQL) {
@@ -16,7 +17,7 @@ export class AccompaniedDatabase extends Database {
     this.select = select;
   }
 
-  /** The rows of the select at the last read; none if nothing was read. */
+  /** Takes the select away, and gives its rows. */
   take(): Rows {
     this.isTaken = true;
     return this.found;

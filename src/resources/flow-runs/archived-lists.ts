@@ -4,8 +4,9 @@
  */
 import type { FilterBody } from "#filters/joins";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { withArchiveEnd } from "#resources/flow-runs/archived-end";
-import { withArchived } from "#resources/flow-runs/archived-reads";
+import { listWithArchived, withArchived } from "#resources/flow-runs/archived-reads";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { TERMINAL_TYPES } from "#wire/state";
@@ -24,16 +25,29 @@ interface Asked {
   headers: Headers;
 }
 
-/** Reads flow runs or task runs: with the archived ones if the filters name few flow runs, or with the header. */
-export async function readRuns<T>(
-  { body, tools, headers }: Asked,
+/** Counts flow runs or task runs: with the archived ones if the filters name few flow runs, or with the header. */
+export async function countRuns<T>(asked: Asked, root: Root, read: (tools: Tools) => Promise<T>): Promise<T> {
+  const named = namedRuns(asked.body, root);
+  return named ? withArchived(asked.tools, named, read, optionsOf(asked)) : withHeader(asked, read);
+}
+
+/** The same for a list of them. */
+export async function listRuns<T>(
+  asked: Asked,
   root: Root,
-  read: (tools: Tools) => Promise<T>,
-): Promise<T> {
+  read: (tools: Tools) => Promise<Portions<T>>,
+): Promise<Portions<T>> {
+  const named = namedRuns(asked.body, root);
+  return named ? listWithArchived(asked.tools, named, read, optionsOf(asked)) : withHeader(asked, read);
+}
+
+const optionsOf = ({ body }: Asked) => ({
+  withSubflows: Boolean(body.task_runs?.subflow_runs ?? body.flow_runs?.parent_flow_run_id),
+});
+
+/** Reads D1 only, and says which runs may be missing. */
+async function withHeader<T>({ body, tools, headers }: Asked, read: (tools: Tools) => Promise<T>): Promise<T> {
   if (!tools.archive) return read(tools);
-  const named = namedRuns(body, root);
-  const withSubflows = Boolean(body.task_runs?.subflow_runs ?? body.flow_runs?.parent_flow_run_id);
-  if (named) return withArchived(tools, named, read, { withSubflows });
   const { answer, end } = await withArchiveEnd(tools, read);
   if (end !== null && mayMiss(body, end)) headers.set(ARCHIVE_HEADER, `partial; since=${printTime(end + 1)}`);
   return answer;

@@ -10,6 +10,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { readStates } from "#db/short/states";
 import { ApiError } from "#lib/api-error";
 import { chunks } from "#lib/chunks";
+import type { Portions } from "#lib/portions";
 import { type ArchivedRun, findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { archivedView } from "#resources/flow-runs/archived-view";
 import type { Tools } from "#tools";
@@ -43,15 +44,44 @@ export async function withArchived<T>(
   read: (tools: Tools) => Promise<T>,
   options: Options = {},
 ): Promise<T> {
-  if (!tools.archive) return read(tools);
-  const db = new AccompaniedDatabase(tools.db, selectMissing(tools.workspaceId, ids));
+  if (!isFirst(tools)) return read(tools);
+  const db = new AccompaniedDatabase(tools.db, selectWhether(sql`not`, tools.workspaceId, ids));
   const answer = await read({ ...tools, db });
-  const missing = db.take().map(({ id }) => String(id));
-  const archived = await inArchive(tools, missing, ids, options);
+  const archived = await inArchive(tools, idsOf(db.take()), ids, options);
   return archived ? read(archived) : answer;
 }
 
-/** Tools that read the archived runs among `ids`, beside the runs `named` that are in D1; null if none is archived. */
+/** The same for a read that gives a list in portions. If a run moves while the list is sent, the next portion is read in the archive. */
+export async function listWithArchived<T>(
+  tools: Tools,
+  ids: readonly string[],
+  read: (tools: Tools) => Promise<Portions<T>>,
+  options: Options = {},
+): Promise<Portions<T>> {
+  if (!isFirst(tools)) return read(tools);
+  const db = new AccompaniedDatabase(tools.db, selectWhether(sql`not`, tools.workspaceId, ids));
+  const portions = await read({ ...tools, db });
+  const missing = idsOf(db.found);
+  const archived = await inArchive(tools, missing, ids, options);
+  if (archived) return read(archived);
+  return portions.map((portion, place) => async () => {
+    const items = await portion();
+    if (db.found.length <= missing.length) return items;
+    const own = await inArchive(tools, idsOf(db.found), ids, options);
+    const again = own && (await read(own))[place];
+    return again ? again() : items;
+  });
+}
+
+/** Whether this is the first look at runs that may be in the archive. */
+const isFirst = ({ archive, db }: Tools): boolean => archive !== null && !db.isForReads;
+
+const idsOf = (rows: readonly Record<string, unknown>[]) => rows.map(({ id }) => String(id));
+
+/**
+ * Tools that read the archived runs among `ids`, beside the runs `named` that are in D1. Null if none of `ids` exists. A run that was
+ * restored since D1 was asked is in D1 now.
+ */
 async function inArchive(
   tools: Tools,
   ids: readonly string[],
@@ -59,16 +89,17 @@ async function inArchive(
   { withSubflows = false }: Options,
 ): Promise<Tools | null> {
   if (!tools.archive || ids.length === 0) return null;
-  const runs = await findArchivedRuns(tools, ids);
-  if (runs.length === 0) return null;
+  const db = new AccompaniedDatabase(tools.db, selectWhether(sql``, tools.workspaceId, ids));
+  const runs = await findArchivedRuns({ ...tools, db }, ids);
+  if (runs.length === 0) return db.take().length > 0 ? tools : null;
   const subflows = withSubflows ? await archivedSubflows(tools, runs) : [];
   const view = archivedView(tools.workspaceId, [...runs, ...subflows], named);
   return { ...tools, db: new ChangedDatabase(tools.db, view) };
 }
 
-/** The ids of runs that are not in D1. */
-function selectMissing(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select asked.value as id from ${each(ids)} asked where not exists (
+/** The ids of runs that are in D1, or with `not` the others. */
+function selectWhether(not: SQL, workspaceId: string, ids: readonly string[]): SQL {
+  return sql`select asked.value as id from ${each(ids)} asked where ${not} exists (
     select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = asked.value)`;
 }
 

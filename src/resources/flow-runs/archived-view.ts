@@ -85,16 +85,19 @@ function rowsInD1(
   runs: readonly ArchivedRun[],
   named: readonly string[],
 ): Partial<Record<TableName, SQL[]>> {
-  const ofNamed = sql`o.workspace_id = ${workspaceId} and o.id in ${list(named)}`;
+  const archived = new Set(runs.map(({ id }) => id));
+  // A run that was restored meanwhile is not seen twice.
+  const others = list(named.filter((id) => !archived.has(id)));
+  const ofNamed = sql`o.workspace_id = ${workspaceId} and o.id in ${others}`;
   const tasks = runs.flatMap(({ rows }) => rows.task_run.map(({ id }) => id));
   if (tasks.length > MAX_TASK_RUNS) throw tooLarge(`The archived runs have ${tasks.length} task runs`);
   const tasksInD1 = sql`select ${sql.raw(uuidText("t.id"))} from main.task_run as t where ${ofFlowRuns(workspaceId, each(named), "t")}`;
   const isSubflow = sql`(o.parent_task_run_id in ${list(tasks)} or o.parent_task_run_id in (${tasksInD1}))`;
-  const state = sql`select r.state_id from main.flow_run as r where r.workspace_id = ${workspaceId} and r.id in ${list(named)}`;
+  const state = sql`select r.state_id from main.flow_run as r where r.workspace_id = ${workspaceId} and r.id in ${others}`;
   return {
     flow_run: [
       ofNamed,
-      sql`o.workspace_id = ${workspaceId} and o.parent_task_run_id is not null and ${isSubflow} and o.id not in ${list(named)}`,
+      sql`o.workspace_id = ${workspaceId} and o.parent_task_run_id is not null and ${isSubflow} and o.id not in ${list([...named, ...archived])}`,
     ],
     flow_run_state: [sql`o.id in (${state})`],
     // A report that came after the move may have made a second row of a task run.

@@ -4,8 +4,9 @@ import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import type { Micros } from "#lib/clock";
-import { orArchived } from "#resources/flow-runs/archived-reads";
+import { listWithArchived, orArchived } from "#resources/flow-runs/archived-reads";
 import { readDependencies, readGraph } from "#resources/flow-runs/graph";
+import type { Tools } from "#tools";
 import { Time, TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { StateText, StateType } from "#wire/state";
@@ -67,8 +68,10 @@ export const flowRunGraphRoutes = [
       response: z.array(DependencyResult),
       errors: [400],
     },
-    async ({ params, tools }) =>
-      new Listing(await orArchived(tools, params.id, (own) => readDependencies(own, params.id))),
+    async ({ params: { id }, tools }) => {
+      const read = (own: Tools) => listWithArchived(own, [id], (inner) => readDependencies(inner, id));
+      return new Listing(await orArchived(tools, id, read));
+    },
   ),
   route(
     {

@@ -8,7 +8,7 @@ import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { withArchived } from "#resources/flow-runs/archived-reads";
+import { listWithArchived, withArchived } from "#resources/flow-runs/archived-reads";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { EntityText, UuidText } from "#wire/ids";
@@ -66,7 +66,7 @@ export const flowRunInputRoutes = [
       // Keys have no capital letters, so no key begins with a prefix that has capital letters.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
-      const inputs = await withArchived(tools, [params.id], (own) =>
+      const inputs = await listWithArchived(tools, [params.id], (own) =>
         store(own).list(params.id, matches, body.exclude_keys ?? [], body.limit),
       );
       return new Listing(mapPortions(inputs, (rows) => rows.map(printInput)));

@@ -13,7 +13,7 @@ import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { readRuns } from "#resources/flow-runs/archived-lists";
+import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
 import { orArchived } from "#resources/flow-runs/archived-reads";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
 import { FlowRunResponse, FlowRunPolicy } from "#wire/runs";
@@ -38,7 +38,7 @@ async function readFlowRun(tools: Tools, id: string) {
   return row;
 }
 
-function countRuns(tools: Tools, body: FilterBody): Promise<number> {
+function countFlowRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
   if (asksForAllFlowRuns(filters)) return store(tools).countAll();
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
@@ -81,7 +81,7 @@ export const flowRunRoutes = [
       const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
       const where = whereClause("flow_runs", filters, tools.workspaceId);
       const history = selectHistory(flow_run, where, window, tools.clock());
-      return printHistory(window, await readRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRow>(history)));
+      return printHistory(window, await countRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRow>(history)));
     },
   ),
   route(
@@ -96,7 +96,7 @@ export const flowRunRoutes = [
       const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
       const lateness = sql`select avg(${latenessOf(flow_run, tools.clock())}) as average from ${flow_run} where ${where}`;
-      const [row] = await readRuns(asked, "flow_runs", ({ db }) => db.rows<{ average: number | null }>(lateness));
+      const [row] = await countRuns(asked, "flow_runs", ({ db }) => db.rows<{ average: number | null }>(lateness));
       return typeof row?.average === "number" ? printDuration(Math.round(row.average)) : null;
     },
   ),
@@ -150,11 +150,11 @@ export const flowRunRoutes = [
       const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
       const order = orderBy("flow_runs", body.sort);
-      const runs = await readRuns(asked, "flow_runs", (own) => store(own).list(where, order, limit, offset));
+      const runs = await listRuns(asked, "flow_runs", (own) => store(own).list(where, order, limit, offset));
       const now = tools.clock();
       return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
     },
-    count: (asked) => readRuns(asked, "flow_runs", (own) => countRuns(own, asked.body)),
+    count: (asked) => countRuns(asked, "flow_runs", (own) => countFlowRuns(own, asked.body)),
     paginated: "FlowRunPaginationResponse",
   }),
   route(

@@ -14,7 +14,7 @@ import { objectName } from "#objects/client";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
-import { readRuns } from "#resources/flow-runs/archived-lists";
+import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
 import {
   askedRuns,
   countTaskRuns,
@@ -49,7 +49,7 @@ export const taskRunRoutes = [
       const { body, tools } = asked;
       const window = windowOf(body);
       const history = selectHistory(task_run, meetsFilters(tools, body), window, tools.clock());
-      const [rows] = await readRuns(asked, "task_runs", (own) => readRecorded(own, askedRuns(body), [history]));
+      const [rows] = await countRuns(asked, "task_runs", (own) => readRecorded(own, askedRuns(body), [history]));
       return printHistory(window, rows as unknown as HistoryRow[]); // the rows of that select
     },
   ),
@@ -98,10 +98,18 @@ export const taskRunRoutes = [
     things: "task runs",
     body: { limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters },
     item: TaskRun,
-    list: (asked, part) => readRuns(asked, "task_runs", (own) => listTaskRuns(own, asked.body, part)),
-    count: (asked) => readRuns(asked, "task_runs", (own) => countTaskRuns(own, asked.body)),
+    list: (asked, part) => listRuns(asked, "task_runs", (own) => listTaskRuns(own, asked.body, part)),
+    count: (asked) => countRuns(asked, "task_runs", (own) => countTaskRuns(own, asked.body)),
     paginated: "TaskRunPaginationResponse",
-    listAndCount: (asked, part) => readRuns(asked, "task_runs", (own) => listAndCountTaskRuns(own, asked.body, part)),
+    async listAndCount(asked, part) {
+      let count = 0;
+      const items = await listRuns(asked, "task_runs", async (own) => {
+        const found = await listAndCountTaskRuns(own, asked.body, part);
+        count = found.count;
+        return found.items;
+      });
+      return { items, count };
+    },
   }),
   route(
     {
