@@ -1,9 +1,11 @@
-/** `npm run restore`: writes the events of an hour back from the archive to the database of a server. */
+/** `npm run restore`: writes the events of an hour, or a flow run with its logs, back from the archive to the database of a server. */
 import { parseArgs } from "node:util";
 
 const USAGE = `npm run restore -- --hour 2026-11-20T13:00Z
+npm run restore -- --run 0a2b8f3e-3f0c-4a53-9f0b-7d6d3c2b1a00
 
-Writes the events of an hour back from the archive in R2 to the database, where they stay for a day.
+Writes the events of an hour, or a flow run with its logs, back from the archive in R2 to the database, where they stay
+for a day.
 
 PREFECT_API_URL          the server's API (http://127.0.0.1:4200/api)
 PREFECT_API_KEY          its key, if it has one
@@ -19,26 +21,32 @@ function credentials({
   return {};
 }
 
-async function restore(hour: string): Promise<void> {
+async function restore(asked: { hour: string } | { run: string }): Promise<void> {
   const url = (process.env["PREFECT_API_URL"] ?? "http://127.0.0.1:4200/api").replace(/\/$/, "");
   const response = await fetch(`${url}/admin/archive/restore`, {
     method: "POST",
     headers: { "content-type": "application/json", ...credentials(process.env) },
-    body: JSON.stringify({ hour }),
+    body: JSON.stringify(asked),
   });
   const text = await response.text();
   if (!response.ok) throw new Error(`The server refused (${response.status}): ${text}`);
-  const { bundles, events, unreadable } = JSON.parse(text) as Record<string, number>;
-  console.log(`Restored ${events} events from ${bundles} objects.`);
+  const { bundles, events, runs, logs, unreadable } = JSON.parse(text) as Record<string, number>;
+  if ("hour" in asked) console.log(`Restored ${events} events from ${bundles} objects.`);
+  else console.log(`Restored ${runs} runs and ${logs} logs.${runs === 0 ? " The run was not in the archive." : ""}`);
   if (unreadable)
     throw new Error(`${unreadable} objects could not be read and stay in the archive. See the server's log.`);
 }
 
 try {
-  const { values } = parseArgs({ options: { hour: { type: "string" }, help: { type: "boolean" } } });
-  if (values.help || values.hour === undefined) console.log(USAGE);
-  else await restore(values.hour);
-  if (values.hour === undefined && !values.help) process.exitCode = 1;
+  const options = { hour: { type: "string" }, run: { type: "string" }, help: { type: "boolean" } } as const;
+  const { hour, run, help } = parseArgs({ options }).values;
+  if (help) console.log(USAGE);
+  else if (hour !== undefined && run === undefined) await restore({ hour });
+  else if (run !== undefined && hour === undefined) await restore({ run });
+  else {
+    console.log(USAGE);
+    process.exitCode = 1;
+  }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -8,9 +8,10 @@ export const eventsPrefix = (workspaceId: string, hour: Micros) => `${workspaceI
 /** All objects of a workspace. */
 export const workspacePrefix = (workspaceId: string) => `${workspaceId}/`;
 
-/** `workspace/events/hour/digest` and `workspace/logs/start/digest`. */
+/** `workspace/events/hour/digest`, `workspace/logs/start/digest` and `workspace/runs/end/digest`. */
 const EVENTS_KEY = /^[^/]+\/events\/(\d{4}-[^/]+Z)\/[0-9a-f]{64}$/;
 const LOGS_KEY = /^[^/]+\/logs\/(\d{4}-[^/]+Z)\/[0-9a-f]{64}$/;
+const RUNS_KEY = /^[^/]+\/runs\/(\d{4}-[^/]+Z)\/[0-9a-f]{64}$/;
 
 /** The hour in the key of an object with events; undefined for any other key. */
 export function hourOfKey(key: string): Micros | undefined {
@@ -24,8 +25,8 @@ export const workspaceOfKey = (key: string): string | undefined => /^[^/]+(?=\/)
 /** A key after all keys of a workspace: the character after the slash. */
 export const afterWorkspace = (workspaceId: string) => `${workspaceId}0`;
 
-/** A run that is past its retention, with all that belongs to it. */
-export const runPrefix = (workspaceId: string, runId: string) => `${workspaceId}/runs/${runId}`;
+/** Runs past their retention. `end` is the end of the run that ended first. */
+export const runsPrefix = (workspaceId: string, end: Micros) => `${workspaceId}/runs/${printTime(end)}`;
 
 /** The logs of runs that ended long ago. `start` is the start of the first run. */
 export const logsPrefix = (workspaceId: string, start: Micros) => `${workspaceId}/logs/${printTime(start)}`;
@@ -34,4 +35,10 @@ export const logsPrefix = (workspaceId: string, start: Micros) => `${workspaceId
 export function startOfKey(key: string): Micros | undefined {
   const start = LOGS_KEY.exec(key)?.[1];
   return start === undefined ? undefined : parseTime(start);
+}
+
+/** The end of the first run in the key of an object with runs; undefined for any other key. */
+export function endOfKey(key: string): Micros | undefined {
+  const end = RUNS_KEY.exec(key)?.[1];
+  return end === undefined ? undefined : parseTime(end);
 }

@@ -1,7 +1,7 @@
 /** Runs all statements in D1, counts their cost, and retries reads that failed for a passing reason. */
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
-import { print } from "#db/print";
+import { print, type Printed } from "#db/print";
 import { idOfBytes } from "#db/short/ids";
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
@@ -36,10 +36,13 @@ export class Database {
   readonly cost: Cost;
   /** The size of the database in bytes at the last statement; null before the first. */
   size: number | null = null;
-  private readonly d1: D1Database;
+  /** Whether writes are refused. */
+  readonly isForReads: boolean = false;
+  /** For other views of the same database (`db/views.ts`). */
+  readonly connection: D1Database;
 
   constructor(d1: D1Database, cost: Cost) {
-    this.d1 = d1;
+    this.connection = d1;
     this.cost = cost;
     this.build = drizzle(d1);
   }
@@ -74,7 +77,7 @@ export class Database {
   /** Runs statements in one transaction and one round trip. They are not retried, because only the caller knows whether a retry is safe. */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];
-    const results = await this.d1.batch<Record<string, unknown>>(
+    const results = await this.connection.batch<Record<string, unknown>>(
       statements.map((statement) => this.prepare(statement)),
     );
     this.count(results);
@@ -100,7 +103,7 @@ export class Database {
     });
   }
 
-  private async read(statement: Statement): Promise<unknown[]> {
+  protected async read(statement: Statement): Promise<unknown[]> {
     return withIds(await this.stored(statement));
   }
 
@@ -114,9 +117,14 @@ export class Database {
     }
   }
 
+  /** The text and the values of a statement. */
+  protected print(statement: Statement): Printed {
+    return statement instanceof SqlClass ? print(statement) : statement.toSQL();
+  }
+
   private prepare(statement: Statement): D1PreparedStatement {
-    const { sql, params } = statement instanceof SqlClass ? print(statement) : statement.toSQL();
-    return this.d1.prepare(sql).bind(...params);
+    const { sql, params } = this.print(statement);
+    return this.connection.prepare(sql).bind(...params);
   }
 
   private count(results: readonly D1Result[]): void {

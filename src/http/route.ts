@@ -17,6 +17,8 @@ export interface Input<Params, Query, Body> {
   body: Body;
   tools: Tools;
   request: Request;
+  /** Headers that the answer gets besides its own. */
+  headers: Headers;
 }
 
 /** The parameters of a path: `/flows/{id:uuid}` has `id`. */
@@ -119,12 +121,15 @@ export function route<
       const body = parseBody(spec.body, raw, faults);
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The types of the handler's input come from the schemas that were just applied.
-      const input = { params: readParams(spec, params), query, body, tools, request } as Input<
+      const headers = new Headers();
+      const input = { params: readParams(spec, params), query, body, tools, request, headers } as Input<
         z.output<P>,
         z.output<Q>,
         z.output<B>
       >;
-      return toReply(await handler(input), status);
+      const answer = await toReply(await handler(input), status);
+      for (const [name, value] of headers) answer.headers.set(name, value);
+      return answer;
     },
   };
 }

@@ -4,10 +4,11 @@ import { ArchiveUnreachable } from "#archive/bucket";
 import { each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
+import { archived_run } from "#db/tables/run-archive";
 import { isOutage } from "#events/dead-letters";
 import { isMoving } from "#events/retention";
 import { DAY, type Micros } from "#lib/clock";
-import { HAS_LOGS_OF, MAX_STRETCH } from "#resources/logs/archived-bundles";
+import { hasLogsOf, isArchivedRun, MAX_STRETCH } from "#resources/logs/archived-bundles";
 import { type MovingKey, moveLogs } from "#resources/logs/archived-move";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
@@ -29,7 +30,7 @@ const MAX_TRIES = 2;
 /**
  * Moves the logs of runs that ended before the cutoff, as far as the logs are from before the cutoff. Goes through the
  * minutes with logs in D1, so logs that have moved cost nothing. Logs without a flow run, and logs of a run that does
- * not exist, stay in D1.
+ * not exist, stay in D1. A run may be in the archive before its logs.
  */
 export async function archiveLogs(tools: SweepTools): Promise<void> {
   if (!isMoving(tools)) return;
@@ -90,16 +91,23 @@ async function movePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
 const BEGINNING: Place = { at: -9e18, id: "" };
 const placeOf = ({ minute, run_id }: Logged): Place => ({ at: minute, id: run_id });
 
-/** The next minutes and runs. A run is due if it ended before the cutoff and its logs were not written back. */
+/**
+ * The next minutes and runs. A run is due if it ended before the cutoff and its logs were not written back. An archived run `q` ended long
+ * ago: its logs came late, or moved later than the run.
+ */
 function selectLogged({ workspaceId, clock }: Tools, { before, after, most }: Stretch): SQL {
   const from = after ?? BEGINNING;
+  const start = "coalesce(r.start_time, q.start)";
+  const count = sql`(select count(*) from ${log_archive} a where ${hasLogsOf(workspaceId, "m.run_id", start)})`;
   // A run that ended long before the cutoff has moved before, unless this round is the first one.
-  const bundles = sql`iif(r.end_time < ${before - 2 * DAY}, (select count(*) from ${log_archive} a where ${HAS_LOGS_OF}), 0)`;
-  const isDue = sql`r.end_time < ${before} and ${bundles} < ${MAX_BUNDLES} and not exists (
+  const bundles = sql`iif(coalesce(r.end_time, q.first_end) < ${before - 2 * DAY}, ${count}, 0)`;
+  const isDue = sql`coalesce(r.end_time, q.first_end) < ${before} and ${bundles} < ${MAX_BUNDLES} and not exists (
     select 1 from ${log_restored_run} x
-    where x.workspace_id = ${workspaceId} and x.run_id = r.id and x.until > ${clock()})`;
-  return sql`select m.minute, m.run_id, iif(${isDue}, r.start_time, null) as start, coalesce(r.end_time, 0) as end
+    where x.workspace_id = ${workspaceId} and x.run_id = m.run_id and x.until > ${clock()})`;
+  return sql`select m.minute, m.run_id, iif(${isDue}, ${sql.raw(start)}, null) as start,
+      coalesce(r.end_time, q.first_end, 0) as end
     from ${log_minute} m left join ${flow_run} r on r.workspace_id = m.workspace_id and r.id = m.run_id
+    left join ${archived_run} q on ${isArchivedRun(workspaceId, "m.run_id")}
     where m.workspace_id = ${workspaceId} and m.minute < ${before}
       and (m.minute, m.run_id) > (${from.at}, ${from.id})
     order by m.minute, m.run_id limit ${most}`;

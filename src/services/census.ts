@@ -14,6 +14,7 @@ import {
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_count, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
+import { archived_run, run_archive } from "#db/tables/run-archive";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { configuration, variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -30,6 +31,8 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [flow_run_state, "flow_runs"],
   [flow_run_state_page, "flow_runs"],
   [flow_run_input, "flow_runs"],
+  [archived_run, "flow_runs"],
+  [run_archive, "flow_runs"],
   [task_run, "task_runs"],
   [task_run_state_cache, "task_runs"],
   [event_segment, "events"],

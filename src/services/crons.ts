@@ -11,6 +11,7 @@ import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overd
 import { packOldLogs } from "#services/repack-logs";
 import { removeArchivedEvents, removeLeftoverObjects } from "#services/retention-archive";
 import { removeArchivedLogs } from "#services/retention-archived-logs";
+import { removeArchivedRuns } from "#services/retention-archived-runs";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
@@ -52,6 +53,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old events", service: "db_vacuum", run: removeOldEvents },
     { name: "remove archived events", service: "db_vacuum", run: removeArchivedEvents },
     { name: "remove archived logs", service: "db_vacuum", run: removeArchivedLogs },
+    { name: "remove archived runs", service: "db_vacuum", run: removeArchivedRuns },
     { name: "remove leftover objects", run: removeLeftoverObjects },
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },

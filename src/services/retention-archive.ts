@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { ArchiveUnreachable } from "#archive/bucket";
-import { afterWorkspace, hourOfKey, startOfKey, workspaceOfKey, workspacePrefix } from "#archive/keys";
+import { afterWorkspace, endOfKey, hourOfKey, startOfKey, workspaceOfKey, workspacePrefix } from "#archive/keys";
 import type { Archive } from "#archive/store";
 import { databaseNameOf } from "#databases";
 import { event_archive } from "#db/tables/event";
@@ -12,6 +12,7 @@ import { shownSince } from "#events/retention";
 import { hourOf } from "#events/segments";
 import { DAY, type Micros } from "#lib/clock";
 import { log } from "#lib/log";
+import { leftoverRunsOf } from "#resources/flow-runs/archived-removal";
 import { leftoverLogsOf } from "#resources/logs/archived-removal";
 import { takeRound } from "#services/retention-rounds";
 import { takeTurn } from "#services/turns";
@@ -55,10 +56,9 @@ const MIN_AGE: Micros = DAY;
 const Search = z.object({ begun: z.number(), after: z.string().nullable() });
 
 /**
- * Searches the bucket for objects with events or logs that no row of this database names, once a day, and removes those
- * older than a day. They are
- * left by a process that died between the write of an object and the transaction, or between a transaction and the
- * removal of an object. Objects of workspaces with another database are passed over.
+ * Searches the bucket for objects with events, logs or runs that no row of this database names, once a day, and removes
+ * those older than a day. They are left by a process that died between the write of an object and the transaction, or
+ * between a transaction and the removal of an object. Objects of workspaces with another database are passed over.
  */
 export async function removeLeftoverObjects(tools: SweepTools): Promise<void> {
   const { archive } = tools;
@@ -119,8 +119,13 @@ async function leftoversAmong(tools: Tools, keys: readonly string[]): Promise<st
     const start = startOfKey(key);
     return start === undefined ? [] : { key, start };
   });
+  const runs = keys.flatMap((key) => {
+    const end = endOfKey(key);
+    return end === undefined ? [] : { key, end };
+  });
   return [
     ...(events.length > 0 ? await leftoversOf(tools, events) : []),
     ...(logs.length > 0 ? await leftoverLogsOf(tools, logs) : []),
+    ...(runs.length > 0 ? await leftoverRunsOf(tools, runs) : []),
   ];
 }

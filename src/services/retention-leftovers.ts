@@ -1,10 +1,10 @@
 /** Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a cache key. */
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
-import { flow_run } from "#db/tables/flow-run";
 import { deleteSegments, log_segment } from "#db/tables/log";
 import { task_run_state_cache } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
+import { isRun } from "#resources/logs/archived-bundles";
 import { type Closed, type LogSegmentKey, LogSegmentReader } from "#resources/logs/records";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
@@ -48,12 +48,11 @@ export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, 
   return sql`with recursive logged(id) as (
       ${following(sql`${after}`)} union all select (${following(sql`logged.id`)}) from logged where logged.id is not null
     )
-    select p.id, ${isAsked ? isMissing(workspaceId, sql`p.id`) : sql`0`} as is_missing
+    select p.id, ${isAsked ? isMissing(workspaceId, "p.id") : sql`0`} as is_missing
     from (select id from logged where id is not null limit ${most}) p`;
 }
 
-const isMissing = (workspaceId: string, runId: SQL): SQL =>
-  sql`not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})`;
+const isMissing = (workspaceId: string, runId: string): SQL => sql`(not ${isRun(workspaceId, runId)})`;
 
 /**
  * Opens the segments of runs that do not exist, and removes them. Logs of a task run without a flow run are not
@@ -72,7 +71,9 @@ async function removeLogsOf(tools: Tools, missing: readonly string[]): Promise<v
       else if (records && !kept.has(segment.run_id)) orphans.push(segment);
     }
     if (orphans.length > 0)
-      await tools.db.batch(deleteSegments(tools.workspaceId, orphans, (runId) => isMissing(tools.workspaceId, runId)));
+      await tools.db.batch(
+        deleteSegments(tools.workspaceId, orphans, () => isMissing(tools.workspaceId, "log_segment.run_id")),
+      );
     last = segments.at(-1);
     if (!last || segments.length < MAX_SEGMENTS) return;
     const { run_id } = last;

@@ -1,13 +1,22 @@
-/** Removes flow runs that ended long ago, with their states, task runs, inputs and logs. Off by default; a setting switches it on. */
+/**
+ * Removes flow runs that ended long ago, with their states, task runs, inputs and logs. Off by default; a setting switches it on. If there
+ * is an archive, the runs move there instead.
+ */
 import { type SQL, sql } from "drizzle-orm";
+import { ArchiveUnreachable } from "#archive/bucket";
 import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
+import { log_restored_run } from "#db/tables/log";
+import { task_run } from "#db/tables/task-run";
+import { isTaskRunOf } from "#db/task-run-keys";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { ApiError } from "#lib/api-error";
 import { chunks } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
+import { isMoving } from "#events/retention";
+import { moveFlowRuns } from "#resources/flow-runs/archived-move";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
@@ -41,6 +50,7 @@ export async function removeOldRuns(tools: SweepTools): Promise<void> {
       name,
       everySeconds,
       table: flow_run,
+      isOutage: (error) => error instanceof ArchiveUnreachable,
       hasWork: ({ begun }) => hasRuns(sql`between ${from(begun)} and ${until(begun)}`),
       work: (own, { begun, after, most }) =>
         removePage(own, { from: from(begun), until: until(begun), cutoff: cutoff(begun), after, most, batch_size }),
@@ -48,10 +58,16 @@ export async function removeOldRuns(tools: SweepTools): Promise<void> {
   }
 }
 
-/** The runs that are old enough to be removed. A subflow is removed after its parent, when the subflow no longer has a parent. */
-function isOld(cutoff: Micros): SQL {
-  return sql`(r.parent_task_run_id is null and r.state_type in ${list([...TERMINAL_TYPES])}
-    and r.end_time < ${cutoff})`;
+/**
+ * The runs `r` that are old enough to be removed. A subflow is removed after its parent, when the parent's task run no longer exists. A
+ * run that was restored from the archive stays for a time.
+ */
+function isOld({ workspaceId, cutoff, now }: { workspaceId: string; cutoff: Micros; now: Micros }): SQL {
+  return sql`(r.state_type in ${list([...TERMINAL_TYPES])} and r.end_time < ${cutoff}
+    and (r.parent_task_run_id is null or not exists (
+      select 1 from ${task_run} t where ${isTaskRunOf(workspaceId, sql`r.parent_task_run_id`, "t")}))
+    and not exists (select 1 from ${log_restored_run} x
+      where x.workspace_id = r.workspace_id and x.run_id = r.id and x.until > ${now}))`;
 }
 
 interface Stretch extends Pick<Page, "after" | "most"> {
@@ -72,11 +88,12 @@ interface Row {
  * again, because the subflows of the removed runs have no parent now.
  */
 async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
-  const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, stretch));
+  const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, { ...stretch, now: tools.clock() }));
   const isEnd = looked.length < Math.max(1, stretch.most);
   const old = stretch.most === 0 ? [] : looked.filter(({ is_old }) => is_old === 1).slice(0, stretch.batch_size);
   if (old.length === 0) return placeAfter(looked, isEnd);
-  const atOnce = Math.min(stretch.batch_size, MAX_AT_ONCE);
+  // A move makes its own transactions.
+  const atOnce = movesRuns(tools) ? stretch.batch_size : Math.min(stretch.batch_size, MAX_AT_ONCE);
   let removed = 0;
   for (const some of chunks(old, atOnce)) {
     const ids = some.map(({ id }) => id);
@@ -88,14 +105,26 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
   return placeAfter(looked.slice(0, last), last === looked.length && isEnd);
 }
 
-/** Removes runs. Returns how many runs were removed. A run that cannot be removed is kept as a dead letter, and the others are removed. */
+/** Whether runs move to the archive. */
+const movesRuns = (tools: Tools): boolean => isMoving(tools) && tools.settings.archive.runs;
+
+/**
+ * Removes runs. Returns how many runs were removed. A run that cannot be removed is kept as a dead letter, and the others are removed.
+ * Throws if the archive cannot be reached.
+ */
 async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
+  const { archive, workspaceId } = tools;
+  const only = isOld({ workspaceId, cutoff, now: tools.clock() });
+  const remove = (some: readonly string[]) =>
+    archive !== null && movesRuns(tools)
+      ? moveFlowRuns({ ...tools, archive }, some, only)
+      : deleteFlowRuns(tools, some, only);
   let removed = 0;
   try {
     await inHalves(
       ids,
       async (some) => {
-        removed += (await deleteFlowRuns(tools, some, isOld(cutoff))).length;
+        removed += (await remove(some)).length;
       },
       (id, error) => {
         const item = { queue: "retention-runs", key: id, reason: reasonOf(error), message: { flow_run_id: id } };
@@ -104,6 +133,7 @@ async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros):
       { isPassing: (error) => isOutage(error) || error instanceof ApiError },
     );
   } catch (error) {
+    if (error instanceof ArchiveUnreachable) throw error;
     log(tools, "error", "old runs could not be removed", { error });
   }
   return removed;
@@ -117,10 +147,10 @@ function placeAfter(looked: readonly Row[], isEnd: boolean): Place | null {
 /** The next runs that started in a stretch of time, by the index of start times, and whether they are old. */
 export function selectRuns(
   workspaceId: string,
-  { from, until, cutoff, after, most }: Omit<Stretch, "batch_size">,
+  { from, until, cutoff, now, after, most }: Omit<Stretch, "batch_size"> & { now: Micros },
 ): SQL {
   const rest = after ? sql`and ${START} >= ${after.at} and (${START} > ${after.at} or r.id > ${after.id})` : sql``;
-  return sql`select r.id as id, ${START} as start, ${isOld(cutoff)} as is_old from ${flow_run} r
+  return sql`select r.id as id, ${START} as start, ${isOld({ workspaceId, cutoff, now })} as is_old from ${flow_run} r
     where r.workspace_id = ${workspaceId} and ${START} >= ${from} and ${START} < ${until} ${rest}
     order by ${START}, r.id limit ${Math.max(1, most)}`;
 }

@@ -7,6 +7,7 @@ import { deployment } from "#db/tables/deployment";
 import { event_archive, event_segment } from "#db/tables/event";
 import { flow_run } from "#db/tables/flow-run";
 import { log_archive, log_segment } from "#db/tables/log";
+import { run_archive } from "#db/tables/run-archive";
 import { work_pool } from "#db/tables/work-pool";
 import { workspacesAfter } from "#services/sweep-store";
 import type { SweepTools } from "#tools";
@@ -20,6 +21,7 @@ const TABLES: readonly SQLiteTable[] = [
   event_archive,
   log_segment,
   log_archive,
+  run_archive,
 ];
 
 /** Whether a database has rows of a workspace that its jobs act on. */

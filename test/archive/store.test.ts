@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
 import type { BundleAddress } from "#archive/bundle";
-import { eventsPrefix, logsPrefix, runPrefix } from "#archive/keys";
+import { eventsPrefix, logsPrefix, runsPrefix } from "#archive/keys";
 import { MAX_GAP_BYTES } from "#archive/ranges";
 import { noCost } from "#lib/cost";
 import { allOf } from "#lib/portions";
@@ -54,7 +54,7 @@ test("the key has the workspace, what is in the bundle, and the digest of its by
   const { key, bytes } = await anArchive().write(eventsPrefix("w", 1_795_842_000_000_000), bundle);
   expect(key).toBe(`w/events/2026-11-28T05:00:00Z/${Buffer.from(bundle.sha256).toString("hex")}`);
   expect(bytes).toBe(bundle.bytes.length);
-  expect(runPrefix("w", "r")).toBe("w/runs/r");
+  expect(runsPrefix("w", 0)).toBe("w/runs/1970-01-01T00:00:00Z");
   expect(logsPrefix("w", 1_795_842_000_123_456)).toBe("w/logs/2026-11-28T05:00:00.123456Z");
 });
 

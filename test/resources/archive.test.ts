@@ -32,9 +32,9 @@ test("the archive's size is told, and an hour is restored on request", async () 
   expect(await segmentsIn(WORKSPACE)).toBe(0);
   expect(await archived()).toMatchObject({ events: { rows: 3, objects: 1 } });
   const { status, body } = await api("POST", PATH, { hour: printTime(NOW - AGE) });
-  expect([status, body]).toEqual([200, { bundles: 1, events: 3, unreadable: 0 }]);
+  expect([status, body]).toEqual([200, { bundles: 1, events: 3, runs: 0, logs: 0, unreadable: 0 }]);
   expect(await segmentsIn(WORKSPACE)).toBe(1);
-  expect(await archived()).toEqual({ size_bytes: 0, events: NOTHING, logs: NOTHING });
+  expect(await archived()).toEqual({ size_bytes: 0, events: NOTHING, logs: NOTHING, runs: NOTHING });
 });
 
 test.each([{}, { hour: "yesterday" }, { hour: null }, { hour: printTime(NOW), more: 1 }])(

@@ -71,6 +71,15 @@ async function aWorld(): Promise<void> {
       env.DB.prepare("insert into log_minute values (?, ?, ?)").bind(WORKSPACE, minute * MINUTE, run.id),
     ),
   );
+  for (let index = 0; index < 300; index++)
+    await env.DB.prepare("insert into archived_run values (x'01', randomblob(16), ?, 1, randomblob(16))")
+      .bind(index)
+      .run();
+  await env.DB.prepare(
+    "insert into run_archive values (?, 1, randomblob(16), 2, 'key', 3, 4, 'digest', 5, randomblob(80))",
+  )
+    .bind(WORKSPACE)
+    .run();
   // An integer that JavaScript's numbers do not have.
   await env.DB.prepare("update flow_run set total_run_time = 9007199254740993 where id = ?").bind(run.id).run();
 }
@@ -82,6 +91,7 @@ test("all rows of a workspace are copied as they are, and those of other workspa
   const used = ["flow_run", "task_run", "log_segment", "event_segment", "event_resource", "deployment_schedule"];
   expect(used.filter((table) => own[table]?.length === 0)).toEqual([]);
   expect([own["flow_run_input"]?.length, own["log_minute"]?.length]).toEqual([5, 451]);
+  expect([own["archived_run"]?.length, own["run_archive"]?.length]).toEqual([300, 1]);
   await env.DB.prepare("insert into log_minute values ('00000000-0000-4000-8000-0000000000db', 1, 'run')").run();
   const complaints = vi.spyOn(console, "warn").mockReturnValue(undefined);
   const move = { workspaceId: WORKSPACE, from: env.DB, to: env.DB_OTHER };

@@ -80,9 +80,11 @@ export const adminRoutes = [
     {
       method: "POST",
       path: "/admin/archive/restore",
-      summary: "Write the events of an hour back from the archive to the database, for a day.",
+      summary:
+        "Write the events of an hour, or a flow run with its logs, back from the archive to the database, for a day.",
       body: RestoreRequest,
       response: RestoreResult,
+      errors: [404, 409],
     },
     ({ body, tools }) => restore(tools, body),
   ),

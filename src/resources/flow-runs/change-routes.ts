@@ -12,7 +12,7 @@ import { chunks } from "#lib/chunks";
 import { log } from "#lib/log";
 import { OrchestrationResult, printResult } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { deleteRuns } from "#resources/flow-runs/archived-removal";
 import { resumeFlowRun } from "#resources/flow-runs/resume";
 import { addLabels } from "#resources/flow-runs/update-flow-run";
 import type { Tools } from "#tools";
@@ -45,8 +45,10 @@ export const flowRunChangeRoutes = [
       response: FlowRunBulkDeleteResponse,
     },
     async ({ body, tools }) => {
-      const ids = await findFlowRuns(tools, body.flow_runs, body.limit);
-      return { deleted: await deleteFlowRuns(tools, ids) };
+      const found = await findFlowRuns(tools, body.flow_runs, body.limit);
+      // A filter finds runs in D1. Archived runs are deleted if they are asked for by their ids alone.
+      const ids = [...new Set([...found, ...idsAlone(body.flow_runs)])].slice(0, body.limit);
+      return { deleted: await deleteRuns(tools, ids) };
     },
   ),
   route(
@@ -91,7 +93,7 @@ export const flowRunChangeRoutes = [
   route(
     { method: "DELETE", path: "/flow_runs/{id:uuid}", summary: "Delete a flow run.", status: 204 },
     async ({ params, tools }) => {
-      const deleted = await deleteFlowRuns(tools, [params.id]);
+      const deleted = await deleteRuns(tools, [params.id]);
       if (deleted.length === 0) throw notFound("Flow run");
     },
   ),
@@ -104,6 +106,14 @@ async function findFlowRuns(tools: Tools, filter: Filters["flow_runs"], limit: n
     sql`select ${flow_run.id} as id from ${flow_run} where ${where} order by ${orderBy("flow_runs", "ID_DESC")} limit ${limit}`,
   );
   return rows.map(({ id }) => id);
+}
+
+/** The ids in a filter that has no other criterion. */
+function idsAlone(filter: Filters["flow_runs"]): readonly string[] {
+  const { id, operator: _, ...others } = filter ?? {};
+  const isAlone =
+    !id?.not_any_ && Object.values(others).every((criterion) => criterion === null || criterion === undefined);
+  return isAlone ? (id?.any_ ?? []) : [];
 }
 
 /** Proposes a state for each of the runs. Gives the results in the runs' order. */

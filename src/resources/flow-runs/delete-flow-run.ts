@@ -27,6 +27,36 @@ const MAX_TASK_RUNS = 5_000;
  * statements check the condition: if a run no longer meets it, nothing of the run is deleted.
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
+  const { workspaceId } = tools;
+  return takeOutRuns(tools, ids, async (runs) => {
+    for (const { id, is_large, has_pages } of runs) {
+      if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [id], only));
+      if (has_pages === 1) await deletePages(tools, idsMeeting(workspaceId, [id], only));
+    }
+    return deleteRuns(
+      tools,
+      runs.map(({ id }) => id),
+      only,
+    );
+  });
+}
+
+/** A run in D1 that is to be taken out. */
+interface PresentRun {
+  id: string;
+  is_large: number;
+  has_pages: number;
+}
+
+/**
+ * Takes runs out of D1, and gives the ids of the runs that are gone. `remove` is called for the runs that exist, when their unsent events
+ * are sent, and returns the ids of the removed runs. Then work pools forget these runs, and their slots become free.
+ */
+export async function takeOutRuns(
+  tools: Tools,
+  ids: readonly string[],
+  remove: (runs: readonly PresentRun[]) => Promise<ReadonlySet<string>>,
+): Promise<string[]> {
   const { workspaceId, db } = tools;
   const [runs, live, leases] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where ${ofFlowRun(workspaceId, sql`r.id`, "t")}
@@ -36,13 +66,12 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
     heldLeases(workspaceId, ids),
   ]);
   if (!runs?.length) return [];
-  const present = runs.map(({ id }) => String(id));
-  await sendUnsentOf(tools, present);
-  for (const { id, is_large, has_pages } of runs) {
-    if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [String(id)], only));
-    if (has_pages === 1) await deletePages(tools, idsMeeting(workspaceId, [String(id)], only));
-  }
-  const gone = await deleteRuns(tools, present, only);
+  const present = runs as unknown as PresentRun[];
+  await sendUnsentOf(
+    tools,
+    present.map(({ id }) => id),
+  );
+  const gone = await remove(present);
   const isGone = ({ id }: Record<string, unknown>) => gone.has(String(id));
   await tellPools(tools, (live ?? []).filter(isGone).map(forgotten));
   const released = (leases ?? [])

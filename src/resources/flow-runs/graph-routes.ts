@@ -4,7 +4,9 @@ import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import type { Micros } from "#lib/clock";
+import { listWithArchived, orArchived } from "#resources/flow-runs/archived-reads";
 import { readDependencies, readGraph } from "#resources/flow-runs/graph";
+import type { Tools } from "#tools";
 import { Time, TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { StateText, StateType } from "#wire/state";
@@ -66,7 +68,10 @@ export const flowRunGraphRoutes = [
       response: z.array(DependencyResult),
       errors: [400],
     },
-    async ({ params, tools }) => new Listing(await readDependencies(tools, params.id)),
+    async ({ params: { id }, tools }) => {
+      const read = (own: Tools) => listWithArchived(own, [id], (inner) => readDependencies(inner, id));
+      return new Listing(await orArchived(tools, id, read));
+    },
   ),
   route(
     {
@@ -77,6 +82,7 @@ export const flowRunGraphRoutes = [
       response: Graph,
       errors: [400],
     },
-    ({ params, query, tools }) => readGraph(tools, params.id, query.since),
+    ({ params, query, tools }) =>
+      orArchived(tools, params.id, (own) => readGraph(own, params.id, query.since), { withSubflows: true }),
   ),
 ];

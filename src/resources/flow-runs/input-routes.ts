@@ -8,6 +8,7 @@ import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
+import { listWithArchived, withArchived } from "#resources/flow-runs/archived-reads";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { EntityText, UuidText } from "#wire/ids";
@@ -65,7 +66,9 @@ export const flowRunInputRoutes = [
       // Keys have no capital letters, so no key begins with a prefix that has capital letters.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
-      const inputs = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);
+      const inputs = await listWithArchived(tools, [params.id], (own) =>
+        store(own).list(params.id, matches, body.exclude_keys ?? [], body.limit),
+      );
       return new Listing(mapPortions(inputs, (rows) => rows.map(printInput)));
     },
   ),
@@ -77,7 +80,7 @@ export const flowRunInputRoutes = [
       response: z.string(),
     },
     async ({ params, tools }) => {
-      const row = await store(tools).read(params.id, params.key);
+      const row = await withArchived(tools, [params.id], (own) => store(own).read(params.id, params.key));
       if (!row) throw notFound("Flow run input");
       return new Response(row.value, { headers: { "content-type": "text/plain; charset=utf-8" } });
     },

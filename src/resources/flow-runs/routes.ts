@@ -13,6 +13,8 @@ import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
+import { orArchived } from "#resources/flow-runs/archived-reads";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
 import { FlowRunResponse, FlowRunPolicy } from "#wire/runs";
 import { FlowRunUpdate, updateFlowRun } from "#resources/flow-runs/update-flow-run";
@@ -30,7 +32,13 @@ import { StateCreate } from "#wire/state";
 
 const store = (tools: Tools) => new FlowRunStore(tools);
 
-function countRuns(tools: Tools, body: FilterBody): Promise<number> {
+async function readFlowRun(tools: Tools, id: string) {
+  const row = await store(tools).read(id);
+  if (!row) throw notFound("Flow run");
+  return row;
+}
+
+function countFlowRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
   if (asksForAllFlowRuns(filters)) return store(tools).countAll();
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
@@ -67,12 +75,13 @@ export const flowRunRoutes = [
       body: embedded({ ...HistoryFields, ...others, work_queues }),
       response: z.array(HistoryResponse),
     },
-    async ({ body, tools }) => {
+    async (asked) => {
+      const { body, tools } = asked;
       const window = windowOf(body);
       const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
       const where = whereClause("flow_runs", filters, tools.workspaceId);
       const history = selectHistory(flow_run, where, window, tools.clock());
-      return printHistory(window, await tools.db.rows<HistoryRow>(history));
+      return printHistory(window, await countRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRow>(history)));
     },
   ),
   route(
@@ -83,11 +92,11 @@ export const flowRunRoutes = [
       body: embedded(FilterFields),
       response: z.number().nullable(),
     },
-    async ({ body, tools }) => {
+    async (asked) => {
+      const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const [row] = await tools.db.rows<{ average: number | null }>(
-        sql`select avg(${latenessOf(flow_run, tools.clock())}) as average from ${flow_run} where ${where}`,
-      );
+      const lateness = sql`select avg(${latenessOf(flow_run, tools.clock())}) as average from ${flow_run} where ${where}`;
+      const [row] = await countRuns(asked, "flow_runs", ({ db }) => db.rows<{ average: number | null }>(lateness));
       return typeof row?.average === "number" ? printDuration(Math.round(row.average)) : null;
     },
   ),
@@ -128,8 +137,7 @@ export const flowRunRoutes = [
   route(
     { method: "GET", path: "/flow_runs/{id:uuid}", summary: "Read a flow run.", response: FlowRunResponse },
     async ({ params, tools }) => {
-      const row = await store(tools).read(params.id);
-      if (!row) throw notFound("Flow run");
+      const row = await orArchived(tools, params.id, (own) => readFlowRun(own, params.id));
       return printFlowRun(row, tools.clock());
     },
   ),
@@ -138,13 +146,15 @@ export const flowRunRoutes = [
     things: "flow runs",
     body: { limit: Limit, sort: FlowRunSort.default("ID_DESC"), offset: Offset, ...FilterFields },
     item: FlowRunResponse,
-    async list({ body, tools }, { limit, offset }) {
+    async list(asked, { limit, offset }) {
+      const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const runs = await store(tools).list(where, orderBy("flow_runs", body.sort), limit, offset);
+      const order = orderBy("flow_runs", body.sort);
+      const runs = await listRuns(asked, "flow_runs", (own) => store(own).list(where, order, limit, offset));
       const now = tools.clock();
       return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
     },
-    count: ({ body, tools }) => countRuns(tools, body),
+    count: (asked) => countRuns(asked, "flow_runs", (own) => countFlowRuns(own, asked.body)),
     paginated: "FlowRunPaginationResponse",
   }),
   route(
@@ -169,6 +179,6 @@ export const flowRunRoutes = [
       summary: "Read why a flow run has not started: the causes, their facts, and what happens next.",
       response: Why,
     },
-    ({ params, tools }) => explainFlowRun(tools, params.id),
+    ({ params, tools }) => orArchived(tools, params.id, (own) => explainFlowRun(own, params.id)),
   ),
 ];

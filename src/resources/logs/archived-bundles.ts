@@ -1,9 +1,11 @@
 /** The rows of `log_archive`: which bundles of the archive have the logs of a run. */
 import { type SQL, sql } from "drizzle-orm";
 import type { BundleAddress } from "#archive/bundle";
+import { shortId, shortWorkspace } from "#db/short/ids";
 import { each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { log_archive } from "#db/tables/log";
+import { archived_run } from "#db/tables/run-archive";
 import { DAY, type Micros } from "#lib/clock";
 import type { LogSort } from "#filters/logs";
 import { endsIn } from "#resources/logs/page-of-logs";
@@ -26,19 +28,35 @@ export interface BundleRow {
   wanted: string;
 }
 
-/** Whether the bundle `a` has logs of the flow run `r`. */
-export const HAS_LOGS_OF: SQL = sql.raw(`(a.workspace_id = r.workspace_id
-  and a.first_start between r.start_time - ${MAX_STRETCH} and r.start_time and a.last_start >= r.start_time
-  and instr(a.runs, unhex(replace(r.id, '-', ''))) > 0)`);
+/** Whether the bundle `a` has logs of a flow run. The id and the start of the run are expressions. */
+export const hasLogsOf = (
+  workspaceId: string,
+  runId: string,
+  start: string,
+): SQL => sql`(a.workspace_id = ${workspaceId}
+  and ${sql.raw(`a.first_start between ${start} - ${MAX_STRETCH} and ${start} and a.last_start >= ${start}
+    and instr(a.runs, unhex(${runId}, '-')) > 0`)})`;
+
+/** The archived run `q` with this id, an expression. */
+export const isArchivedRun = (workspaceId: string, runId: string): SQL =>
+  sql`(q.workspace_id = ${shortWorkspace(workspaceId)} and q.id = ${shortId(sql.raw(runId))})`;
+
+/** Whether a flow run exists, in D1 or in the archive. The id is an expression. */
+export const isRun = (workspaceId: string, runId: string): SQL =>
+  sql`(exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${sql.raw(runId)})
+    or exists (select 1 from ${archived_run} q where ${isArchivedRun(workspaceId, runId)}))`;
 
 /** The bundles with logs of runs that exist, in the order of a page's first logs. */
 export function selectBundlesOf(workspaceId: string, runIds: readonly string[], sort: LogSort, most: number): SQL {
   const direction = sql.raw(sort === "TIMESTAMP_ASC" ? "asc" : "desc");
-  return sql`select a.id, a.first_start, a.first_timestamp, a.last_timestamp, a.key, a.bytes as object_bytes,
-      a.index_at, a.index_digest, json_group_array(r.id) as wanted
-    from ${each(runIds)} k
-    cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = k.value
-    cross join ${log_archive} a on ${HAS_LOGS_OF}
+  return sql`with run as materialized (
+      select k.value as id, coalesce(
+        (select r.start_time from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = k.value),
+        (select q.start from ${archived_run} q where ${isArchivedRun(workspaceId, "k.value")})) as start
+      from ${each(runIds)} k)
+    select a.id, a.first_start, a.first_timestamp, a.last_timestamp, a.key, a.bytes as object_bytes,
+      a.index_at, a.index_digest, json_group_array(run.id) as wanted
+    from run cross join ${log_archive} a on ${hasLogsOf(workspaceId, "run.id", "run.start")}
     group by a.first_start, a.id order by a.${sql.raw(endsIn(sort).near)} ${direction}, a.id limit ${most}`;
 }
 

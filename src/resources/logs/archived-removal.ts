@@ -1,9 +1,9 @@
 /** Removes bundles of logs from the archive: first the rows in D1, then the objects. */
 import { sql } from "drizzle-orm";
 import { each } from "#db/sql";
-import { flow_run } from "#db/tables/flow-run";
 import { log_archive } from "#db/tables/log";
 import type { Micros } from "#lib/clock";
+import { isRun } from "#resources/logs/archived-bundles";
 import type { MoveTools } from "#resources/logs/archived-move";
 
 /** A bundle that may be removed. */
@@ -15,7 +15,7 @@ export interface OldBundle {
 }
 
 /**
- * Removes the bundles of which no run exists any more. If the process dies in between, a sweep removes the objects. A
+ * Removes the bundles of which no run exists any more, in D1 or in the archive. If the process dies in between, a sweep removes the objects. A
  * run can never exist again, so a bundle that is read meanwhile is one that nobody can ask for.
  */
 export async function removeBundles(tools: MoveTools, bundles: readonly OldBundle[]): Promise<void> {
@@ -24,8 +24,7 @@ export async function removeBundles(tools: MoveTools, bundles: readonly OldBundl
     bundles.map(
       ({ first_start, id, runs }) => sql`delete from ${log_archive}
         where workspace_id = ${workspaceId} and first_start = ${first_start} and id = ${id} and not exists (
-          select 1 from ${each(idsIn(runs))} k
-          cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = k.value)
+          select 1 from ${each(idsIn(runs))} k where ${isRun(workspaceId, "k.value")})
         returning key`,
     ),
   );

@@ -7,6 +7,7 @@ import { embedded, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { FlowRunStore } from "#db/rows/flow-runs";
+import { orArchived } from "#resources/flow-runs/archived-reads";
 import { LogsCreate } from "#resources/logs/schema";
 import { buildLogSegments } from "#resources/logs/segments";
 import { LogStore, printLog } from "#resources/logs/store";
@@ -62,12 +63,17 @@ export const logRoutes = [
       summary: "Download all logs of a flow run as a CSV file.",
     },
     async ({ params, tools }) => {
-      const run = await new FlowRunStore(tools).read(params.id);
-      if (!run) throw notFound("Flow run");
+      const run = await orArchived(tools, params.id, (own) => readRun(own, params.id));
       return downloadLogs(store(tools), run);
     },
   ),
 ];
+
+async function readRun(tools: Tools, id: string) {
+  const run = await new FlowRunStore(tools).read(id);
+  if (!run) throw notFound("Flow run");
+  return run;
+}
 
 /** How many logs are read at a time. */
 const PAGE = 1000;

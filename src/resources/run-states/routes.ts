@@ -20,6 +20,7 @@ import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions, type Portions } from "#lib/portions";
+import { listWithArchived } from "#resources/flow-runs/archived-reads";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { printState, type State, StateText, type StateType } from "#wire/state";
@@ -45,7 +46,9 @@ export const runStateRoutes = [
       response: z.array(StateText),
     },
     async ({ query, tools }) => {
-      const states = await readFlowRunStates(tools, query.flow_run_id);
+      const states = await listWithArchived(tools, [query.flow_run_id], (own) =>
+        readFlowRunStates(own, query.flow_run_id),
+      );
       return new Listing(mapPortions(states, (some) => some.map(printState)));
     },
   ),

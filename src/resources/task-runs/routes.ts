@@ -14,6 +14,7 @@ import { objectName } from "#objects/client";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
+import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
 import {
   askedRuns,
   countTaskRuns,
@@ -44,10 +45,11 @@ export const taskRunRoutes = [
       body: embedded({ ...HistoryFields, ...TaskRunFilters }),
       response: z.array(HistoryResponse),
     },
-    async ({ body, tools }) => {
+    async (asked) => {
+      const { body, tools } = asked;
       const window = windowOf(body);
       const history = selectHistory(task_run, meetsFilters(tools, body), window, tools.clock());
-      const [rows] = await readRecorded(tools, askedRuns(body), [history]);
+      const [rows] = await countRuns(asked, "task_runs", (own) => readRecorded(own, askedRuns(body), [history]));
       return printHistory(window, rows as unknown as HistoryRow[]); // the rows of that select
     },
   ),
@@ -96,10 +98,18 @@ export const taskRunRoutes = [
     things: "task runs",
     body: { limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters },
     item: TaskRun,
-    list: ({ body, tools }, part) => listTaskRuns(tools, body, part),
-    count: ({ body, tools }) => countTaskRuns(tools, body),
+    list: (asked, part) => listRuns(asked, "task_runs", (own) => listTaskRuns(own, asked.body, part)),
+    count: (asked) => countRuns(asked, "task_runs", (own) => countTaskRuns(own, asked.body)),
     paginated: "TaskRunPaginationResponse",
-    listAndCount: ({ body, tools }, part) => listAndCountTaskRuns(tools, body, part),
+    async listAndCount(asked, part) {
+      let count = 0;
+      const items = await listRuns(asked, "task_runs", async (own) => {
+        const found = await listAndCountTaskRuns(own, asked.body, part);
+        count = found.count;
+        return found.items;
+      });
+      return { items, count };
+    },
   }),
   route(
     {
