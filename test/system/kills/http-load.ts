@@ -31,7 +31,8 @@ export async function writeRuns(
       await writeEvents(client, run);
     }
     await reach(client, run.id, "COMPLETED");
-    await writeLateLog(client, run);
+    // Late logs, which may move at any time.
+    await writeLogs(client, run);
     ledger.runs.push(run);
     await sleep(PAUSE_MS);
   }
@@ -52,18 +53,14 @@ export async function reach(client: PatientClient, id: string, type: string): Pr
   }
 }
 
-/** A batch of logs. A repeated batch finds its own row. The run has not ended, so the row has not moved to the archive. */
+/**
+ * A batch of logs. A repeated batch finds its own row. If the run has ended, the row may have moved to the archive before
+ * the repeat. Then both are stored, and a reader shows one of them.
+ */
 async function writeLogs(client: PatientClient, run: AcceptedRun): Promise<void> {
   const lines = Array.from({ length: 1 + Math.floor(Math.random() * MOST_LINES) }, () => logOf(run.id));
   await client.ask("/logs/", lines);
   run.messages.push(...lines.map(({ message }) => message));
-}
-
-/** A log that comes after the end of the run, when its logs may move at any time. It is sent once. */
-async function writeLateLog(client: PatientClient, run: AcceptedRun): Promise<void> {
-  const late = logOf(run.id);
-  const isAccepted = (await client.once("/logs/", [late])) !== undefined;
-  (isAccepted ? run.messages : run.unsure).push(late.message);
 }
 
 const logOf = (runId: string) => ({

@@ -1,12 +1,10 @@
 /** What the clients of a test were told is stored, and what the test has counted. */
 
-/** Log lines, events and states of a run. All of them are accepted, except the values of `unsure`. */
+/** The accepted log lines, events and states of a run. */
 export interface AcceptedRun {
   id: string;
   /** The messages of the run's logs. */
   messages: string[];
-  /** The messages of requests that were sent once and not answered. Each may be stored, once. */
-  unsure: string[];
   /** The ids of the events about the run's thing (`thingOf`). */
   events: string[];
   /** The task runs that a socket has reported: the ids of the states of each. */
@@ -29,18 +27,17 @@ export class Ledger {
 }
 
 export function emptyRun(id: string): AcceptedRun {
-  return { id, messages: [], unsure: [], events: [], taskRuns: new Map() };
+  return { id, messages: [], events: [], taskRuns: new Map() };
 }
 
 /** Compares what is read with what was accepted. Returns what is lost and what is there twice or more, or was never sent. */
 export function difference(
   found: readonly string[],
   accepted: readonly string[],
-  unsure: readonly string[] = [],
 ): { lost: string[]; doubled: string[] } {
   const counts = new Map<string, number>();
   for (const one of found) counts.set(one, (counts.get(one) ?? 0) + 1);
-  const sent = new Set([...accepted, ...unsure]);
+  const sent = new Set(accepted);
   return {
     lost: accepted.filter((one) => !counts.has(one)),
     doubled: [...counts].flatMap(([one, count]) => (count > 1 || !sent.has(one) ? [one] : [])),

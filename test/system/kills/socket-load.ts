@@ -14,11 +14,11 @@ const TASK_RUNS = 30;
 const TYPES = ["PENDING", "RUNNING", "COMPLETED"] as const;
 /** The sender pauses after so many messages, so that a kill comes in the middle of them. */
 const BURST = 25;
-const BURST_MS = 15;
+const BURST_MS = 120;
 const ANSWER_MS = 30_000;
 const NORMAL_CLOSURE = 1000;
 /** The pause of a client between two runs. */
-const PAUSE_MS = 3_000;
+const PAUSE_MS = 1_500;
 /** The pause before a socket is opened again. */
 const WAIT_MS = 250;
 
