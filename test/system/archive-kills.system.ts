@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { killUnderMoves } from "./kills/scene.ts";
 
 test("nothing is lost or doubled if Sluice is killed during moves and conversions", { timeout: 420_000 }, async (t) => {
-  const outcome = await killUnderMoves({ minutes: 0.3, kills: 3, lifeSeconds: 8 });
+  const outcome = await killUnderMoves({ minutes: 0.3, kills: 2, lifeSeconds: 6 });
   const { faults, ...numbers } = outcome;
   t.diagnostic(JSON.stringify(numbers));
   assert.deepEqual(faults, []);

@@ -1,7 +1,9 @@
 /** Reads everything that was accepted, and notes what is lost or doubled. */
 import { DatabaseSync } from "node:sqlite";
-import { readdirSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readdirSync, watch } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { wireTime } from "../../../bench/ids.ts";
 import type { Api } from "../support/api.ts";
 import { databaseIn } from "../old-database/server.ts";
@@ -91,6 +93,15 @@ export function compareObjects(data: string): { bundles: number; objects: number
   const objects = files.flatMap((name) => keysIn(join(folder, name), "select key from _mf_objects"));
   const { lost, doubled } = difference(objects, rows);
   return { bundles: rows.length, objects: doubled.length, rows: lost.length };
+}
+
+/** Waits until the server writes an object of the archive, at most so long. */
+export async function nextObject(data: string, milliseconds: number): Promise<void> {
+  const folder = join(data, "r2", "sluice-archive", "blobs");
+  if (!existsSync(folder)) return;
+  const watcher = watch(folder);
+  await Promise.race([once(watcher, "change"), sleep(milliseconds)]);
+  watcher.close();
 }
 
 function keysIn(file: string, select: string): string[] {

@@ -9,7 +9,7 @@ import { COMMITS, SETTINGS, unpackDatabase } from "../old-database/server.ts";
 import { Api } from "../support/api.ts";
 import type { Program } from "../support/program.ts";
 import { eventually, World } from "../support/world.ts";
-import { checkAll, type Checked, checkRecords, compareObjects } from "./check.ts";
+import { checkAll, type Checked, checkRecords, compareObjects, nextObject } from "./check.ts";
 import { createFlow, writeRuns } from "./http-load.ts";
 import { Ledger } from "./ledger.ts";
 import { Moves } from "./moves.ts";
@@ -27,8 +27,10 @@ const HTTP_CLIENTS = 3;
 const SOCKET_CLIENTS = 2;
 const READ_MS = 500;
 const LAST_TURNS = 3;
-/** Half of the kills come within this time after the beginning of moves. */
-const LONGEST_MOVE_MS = 300;
+/** Half of the kills come at most so long after an object of the archive was written. */
+const LONGEST_COMMIT_MS = 40;
+/** How long the test waits for an object. There may be nothing to move. */
+const OBJECT_MS = 3_000;
 
 export interface Length {
   minutes: number;
@@ -129,15 +131,20 @@ class Scene {
     const end = this.begun + minutes * 60_000;
     while (!this.isOver && (Date.now() < end || this.kills < kills)) {
       await sleep(1_000 + Math.random() * lifeSeconds * 1_000);
-      if (Math.random() < 0.5) {
-        void this.moves.begin();
-        await sleep(Math.random() * LONGEST_MOVE_MS);
-      }
+      if (Math.random() < 0.5) await this.beginMove();
       await this.kill();
       const { runs, faults, counts } = this.ledger;
       this.say(`kill ${this.kills}: ${runs.length} runs, ${faults.length} faults, ${JSON.stringify(counts)}`);
     }
     this.isOver = true;
+  }
+
+  /** Begins moves, and waits for the first object: its transaction comes a few milliseconds later. */
+  private async beginMove(): Promise<void> {
+    const isWritten = nextObject(this.world.data, OBJECT_MS);
+    void this.moves.begin();
+    await isWritten;
+    await sleep(Math.random() * LONGEST_COMMIT_MS);
   }
 
   /** Kills the server, writes rows in old forms, and starts the server again. */
