@@ -5,7 +5,7 @@ import { shortId, shortWorkspace } from "#db/short/ids";
 import { each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { archived_run } from "#db/tables/run-archive";
-import { ApiError, notFound } from "#lib/api-error";
+import { conflict, notFound } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import {
   BLOB_COLUMNS,
@@ -44,7 +44,7 @@ export async function restoreRun(tools: MoveTools, id: string): Promise<Restored
   if (moved && (await writeBack(tools, moved))) restored.runs = 1;
   // Somebody else may have restored or deleted the run meanwhile.
   else if ((await readAddresses(tools, [id])).length > 0) {
-    if (moved) throw new ApiError(409, "Another run of the flow has the idempotency key of this run.");
+    if (moved) throw conflict("Another run of the flow has the idempotency key of this run.");
     restored.unreadable++;
   }
   return restored;
