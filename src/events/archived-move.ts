@@ -27,7 +27,7 @@ export interface MovingKey extends SizedKey {
 export type MoveTools = Tools & { archive: Archive };
 
 /**
- * Moves segments of one hour that are consumed. A segment that is changed or moved by somebody else meanwhile stays, and
+ * Moves segments of one hour whose reports are recorded. A segment that is changed or moved by somebody else meanwhile stays, and
  * so do all others of its bundle. A segment that cannot be read exactly stays, too.
  */
 export async function moveSegments(tools: MoveTools, segments: readonly MovingKey[]): Promise<void> {
@@ -103,7 +103,7 @@ async function commit(
 ): Promise<boolean> {
   const read = each(rows.map((row) => [row.id, row.form, row.octets, row.event_count]));
   const unchanged = sql`(select count(*) from ${read} k cross join ${event_segment} s
-    on s.workspace_id = ${workspaceId} and s.hour = ${hour} and s.id = k.value->>0 and s.consumed <> 0
+    on s.workspace_id = ${workspaceId} and s.hour = ${hour} and s.id = k.value->>0 and s.consumed = 1
       and typeof(s.events) = k.value->>1 and octet_length(s.events) = k.value->>2 and s.event_count = k.value->>3)`;
   const row = { ...header, ...address, workspace_id: workspaceId, hour, id };
   const counts = header.counts && JSON.stringify(header.counts);

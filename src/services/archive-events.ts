@@ -102,16 +102,16 @@ function selectCandidates(workspaceId: string, { before, after, most }: Stretch,
 }
 
 /**
- * Whether nobody needs the segment `s` in D1: the consumer of the queue has recorded it, or has given it up; it was
- * written so long ago that neither the outbox nor a listener reads it; it was not written back from the archive; and
- * the sweep of zombies does not need its heartbeats.
+ * Whether nobody needs the segment `s` in D1: the consumer of the queue has recorded it, and has not given it up, because
+ * the replay of a dead letter records it; it was written so long ago that neither the outbox nor a listener reads it; it
+ * was not written back from the archive; and the sweep of zombies does not need its heartbeats.
  */
 function mayMoveBefore(tools: Tools, written: string): SQL {
   const { workspaceId, settings, clock } = tools;
   const isRestored = sql`s.hour in (select x.hour from ${event_restored_hour} x
     where x.workspace_id = ${workspaceId} and x.until > ${clock()})`;
   const isHeld = settings.services.zombies.enabled ? hasHeartbeats(workspaceId) : sql`false`;
-  return sql`(s.consumed <> 0 and s.id < ${written} and not ${isRestored} and not ${isHeld})`;
+  return sql`(s.consumed = 1 and s.id < ${written} and not ${isRestored} and not ${isHeld})`;
 }
 
 const HEARTBEATS = heartbeatPrefix("");

@@ -34,6 +34,14 @@ test("only segments that nobody needs in D1 move", async () => {
   expect([await segmentsIn(workspace), await bundlesIn(workspace)]).toEqual([3, 1]);
 });
 
+test("a segment that the consumer has given up stays for the replay of its dead letter", async () => {
+  const workspace = crypto.randomUUID();
+  await write(workspace, [old], { ago: 30 * HOUR });
+  await env.DB.prepare("update event_segment set consumed = 2 where workspace_id = ?").bind(workspace).run();
+  await moveAll(archiveTools(workspace));
+  expect([await segmentsIn(workspace), await bundlesIn(workspace)]).toEqual([1, 0]);
+});
+
 test("segments that the outbox may still read stay", async () => {
   const workspace = crypto.randomUUID();
   await write(workspace, [old], { ago: 30 * HOUR });
