@@ -31,12 +31,34 @@ export function pack(text: string): Packed {
   return isSmaller ? bytes.toString("hex") : text;
 }
 
-/** Returns the JSON array. Throws if the value is damaged. `maxBytes` bounds the memory that a damaged value can take. */
-export function unpack(value: Packed, maxBytes = 16_000_000): string {
-  if (isText(value)) return value;
-  const bytes = Buffer.from(value, "hex");
+/** How many bytes of JSON a value may have, unless the caller says another number. It bounds the memory that a damaged value can take. */
+const MAX_BYTES = 16_000_000;
+
+/** Returns the JSON array of a value, or of its bytes in the archive. Throws if the value is damaged. */
+export function unpack(value: Packed | Uint8Array, maxBytes = MAX_BYTES): string {
+  if (typeof value === "string" && isText(value)) return value;
+  return withUnpacked(value, (json) => json.toString(), maxBytes);
+}
+
+/**
+ * Calls `use` with the bytes of the JSON array, and returns its result. The memory of the bytes is freed directly
+ * afterwards, so `use` must not keep them: V8 itself would free them only after about 100 MB.
+ */
+export function withUnpacked<T>(value: Packed | Uint8Array, use: (json: Buffer) => T, maxBytes = MAX_BYTES): T {
+  const bytes = typeof value === "string" ? toBytes(value) : viewOf(value);
+  if (bytes[0] === OPEN_BRACKET) return use(bytes);
   const options = { dictionary: dictionary(bytes[0] ?? -1), maxOutputLength: maxBytes };
-  return inflateRawSync(bytes.subarray(1), options).toString();
+  const json = inflateRawSync(bytes.subarray(1), options);
+  try {
+    return use(json);
+  } finally {
+    free(json);
+  }
+}
+
+/** Gives the memory of bytes back at once, unless other bytes share it. The bytes are empty afterwards. */
+function free({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function dictionary(number: number): Buffer {
@@ -54,11 +76,7 @@ export function toBytes(value: Packed): Buffer {
 
 const OPEN_BRACKET = 91;
 
-/** The value whose bytes these are. */
-export function fromBytes(bytes: Uint8Array): Packed {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer[0] === OPEN_BRACKET ? buffer.toString() : buffer.toString("hex");
-}
+const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** The number of bytes that the value takes in a row of D1. */
 export function bytesInRow(value: Packed): number {

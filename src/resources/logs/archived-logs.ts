@@ -4,9 +4,10 @@ import { ArchiveUnreachable } from "#archive/bucket";
 import type { Archive } from "#archive/store";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { log } from "#lib/log";
+import { Work } from "#lib/work";
 import { addressOf, type BundleRow } from "#resources/logs/archived-bundles";
 import { headerOf, openPart, type PartHeader } from "#resources/logs/archived-parts";
-import { type Opened, toRecord, Work } from "#resources/logs/records";
+import { type Opened, toRecord } from "#resources/logs/records";
 
 /** A part in the archive. */
 export interface ArchivedPart {
