@@ -45,20 +45,21 @@ export function unpack(value: Packed | Uint8Array, maxBytes = MAX_BYTES): string
  * afterwards, so `use` must not keep them: V8 itself would free them only after about 100 MB.
  */
 export function withUnpacked<T>(value: Packed | Uint8Array, use: (json: Buffer) => T, maxBytes = MAX_BYTES): T {
-  const bytes = typeof value === "string" ? toBytes(value) : viewOf(value);
+  if (typeof value === "string") return withFreed(toBytes(value), (bytes) => withUnpacked(bytes, use, maxBytes));
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (bytes[0] === OPEN_BRACKET) return use(bytes);
   const options = { dictionary: dictionary(bytes[0] ?? -1), maxOutputLength: maxBytes };
-  const json = inflateRawSync(bytes.subarray(1), options);
-  try {
-    return use(json);
-  } finally {
-    free(json);
-  }
+  return withFreed(inflateRawSync(bytes.subarray(1), options), use);
 }
 
-/** Gives the memory of bytes back at once, unless other bytes share it. The bytes are empty afterwards. */
-function free({ buffer, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+/** Calls `use` with bytes, and then frees their memory at once, unless other bytes share it. */
+function withFreed<T>(bytes: Buffer, use: (bytes: Buffer) => T): T {
+  try {
+    return use(bytes);
+  } finally {
+    const { buffer, byteLength } = bytes;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+  }
 }
 
 function dictionary(number: number): Buffer {
@@ -75,8 +76,6 @@ export function toBytes(value: Packed): Buffer {
 }
 
 const OPEN_BRACKET = 91;
-
-const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** The number of bytes that the value takes in a row of D1. */
 export function bytesInRow(value: Packed): number {
