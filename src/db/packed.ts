@@ -10,6 +10,7 @@ import { Buffer } from "node:buffer";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type SQL, sql } from "drizzle-orm";
 import { FIRST_DICTIONARY } from "#db/packed-dictionary";
+import { free } from "#lib/free";
 
 /** The value of a packed column on its way to or from D1: a JSON array as text, or the hexadecimal digits of a BLOB. */
 export type Packed = string;
@@ -42,7 +43,7 @@ export function unpack(value: Packed | Uint8Array, maxBytes = MAX_BYTES): string
 
 /**
  * Calls `use` with the bytes of the JSON array, and returns its result. The memory of the bytes is freed directly
- * afterwards, so `use` must not keep them: V8 itself would free them only after about 100 MB.
+ * afterwards, so `use` must not keep them.
  */
 export function withUnpacked<T>(value: Packed | Uint8Array, use: (json: Buffer) => T, maxBytes = MAX_BYTES): T {
   if (typeof value === "string") return withFreed(toBytes(value), (bytes) => withUnpacked(bytes, use, maxBytes));
@@ -57,8 +58,7 @@ function withFreed<T>(bytes: Buffer, use: (bytes: Buffer) => T): T {
   try {
     return use(bytes);
   } finally {
-    const { buffer, byteLength } = bytes;
-    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+    if (bytes.buffer.byteLength === bytes.byteLength) free(bytes);
   }
 }
 

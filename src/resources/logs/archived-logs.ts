@@ -1,7 +1,7 @@
 /** The archived logs of some runs: the parts that D1's addresses lead to. */
 import type { Entry } from "#archive/bundle";
 import { ArchiveUnreachable } from "#archive/bucket";
-import type { Archive } from "#archive/store";
+import { type Archive, freeParts } from "#archive/store";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { log } from "#lib/log";
 import { Work } from "#lib/work";
@@ -87,7 +87,8 @@ export class ArchivedLogs {
       let place = 0;
       const entries = group.map(({ part }) => part.entry);
       for (const portion of this.archive.readParts(addressOf(first.part.bundle), entries)) {
-        for (const { content } of await portion()) {
+        const parts = await portion();
+        for (const { content } of parts) {
           const candidate = group[place++];
           if (!candidate || isEnough(candidate)) return;
           if (content === "missing") this.miss(candidate.part.bundle);
@@ -100,6 +101,7 @@ export class ArchivedLogs {
           }
           await work.add(characters);
         }
+        freeParts(parts);
       }
     }
   }
