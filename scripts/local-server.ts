@@ -19,13 +19,15 @@ const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
  * V8 sizes its heaps by the memory of the machine: with 20 MB of live objects, three isolates keep 300 MB of garbage
- * and of almost empty pages. With these flags V8 collects earlier, compacts each time, and frees large pages.
+ * and of almost empty pages. With these flags V8 collects earlier, compacts each time, and frees large pages. Each isolate
+ * has two spaces for new objects. With 16 MB each, three isolates keep 40 MB more than with 4 MB, and are not faster.
  */
 const V8_FLAGS = [
   "--heap-growing-percent=20",
   "--compact-on-every-full-gc",
   "--compaction-max-evacuated-bytes-mb=64",
   "--no-large-page-pool",
+  "--max-semi-space-size=4",
 ];
 
 /** The address, the data folder and the settings of the server. */

@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { fromBytes, pack, toBytes, unpack } from "#db/packed";
+import { pack, toBytes, unpack } from "#db/packed";
 import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 
 /** How many bytes the parts of a bundle have. A bundle is built in memory, where it takes twice its size for a moment. */
@@ -106,7 +106,7 @@ export interface Index {
 /** Opens the bytes of an index. Throws if they are not those that were written. */
 export function openIndex(bytes: Uint8Array, { index_at, index_digest }: BundleAddress): Index {
   if (digestOf(bytes) !== index_digest) throw new Error("the index has another digest");
-  const text = unpack(fromBytes(bytes), MAX_INDEX_BYTES);
+  const text = unpack(bytes, MAX_INDEX_BYTES);
   const [, ...lines] = Lines.parse(parseJson(text, STORED_JSON_DEPTH));
   let offset = 0;
   const entries = lines.map(([header, length, digest]): Entry => {

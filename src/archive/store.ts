@@ -9,6 +9,7 @@ import { type Range, rangesOf } from "#archive/ranges";
 import { Remembered } from "#archive/remembered";
 import type { Micros } from "#lib/clock";
 import type { Cost } from "#lib/cost";
+import { free } from "#lib/free";
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
@@ -22,6 +23,11 @@ export type Fault = "missing" | "damaged";
 export interface OpenPart {
   readonly header: unknown;
   readonly content: Uint8Array | Fault;
+}
+
+/** Frees the memory of a portion of `readParts`. The parts are empty afterwards. */
+export function freeParts(portion: readonly OpenPart[]): void {
+  for (const { content } of portion) if (typeof content !== "string") free(content);
 }
 
 type Entries = readonly Entry[];

@@ -10,6 +10,7 @@ import { Buffer } from "node:buffer";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type SQL, sql } from "drizzle-orm";
 import { FIRST_DICTIONARY } from "#db/packed-dictionary";
+import { free } from "#lib/free";
 
 /** The value of a packed column on its way to or from D1: a JSON array as text, or the hexadecimal digits of a BLOB. */
 export type Packed = string;
@@ -31,12 +32,34 @@ export function pack(text: string): Packed {
   return isSmaller ? bytes.toString("hex") : text;
 }
 
-/** Returns the JSON array. Throws if the value is damaged. `maxBytes` bounds the memory that a damaged value can take. */
-export function unpack(value: Packed, maxBytes = 16_000_000): string {
-  if (isText(value)) return value;
-  const bytes = Buffer.from(value, "hex");
+/** How many bytes of JSON a value may have, unless the caller says another number. It bounds the memory that a damaged value can take. */
+const MAX_BYTES = 16_000_000;
+
+/** Returns the JSON array of a value, or of its bytes in the archive. Throws if the value is damaged. */
+export function unpack(value: Packed | Uint8Array, maxBytes = MAX_BYTES): string {
+  if (typeof value === "string" && isText(value)) return value;
+  return withUnpacked(value, (json) => json.toString(), maxBytes);
+}
+
+/**
+ * Calls `use` with the bytes of the JSON array, and returns its result. The memory of the bytes is freed directly
+ * afterwards, so `use` must not keep them.
+ */
+export function withUnpacked<T>(value: Packed | Uint8Array, use: (json: Buffer) => T, maxBytes = MAX_BYTES): T {
+  if (typeof value === "string") return withFreed(toBytes(value), (bytes) => withUnpacked(bytes, use, maxBytes));
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (bytes[0] === OPEN_BRACKET) return use(bytes);
   const options = { dictionary: dictionary(bytes[0] ?? -1), maxOutputLength: maxBytes };
-  return inflateRawSync(bytes.subarray(1), options).toString();
+  return withFreed(inflateRawSync(bytes.subarray(1), options), use);
+}
+
+/** Calls `use` with bytes, and then frees their memory at once, unless other bytes share it. */
+function withFreed<T>(bytes: Buffer, use: (bytes: Buffer) => T): T {
+  try {
+    return use(bytes);
+  } finally {
+    if (bytes.buffer.byteLength === bytes.byteLength) free(bytes);
+  }
 }
 
 function dictionary(number: number): Buffer {
@@ -53,12 +76,6 @@ export function toBytes(value: Packed): Buffer {
 }
 
 const OPEN_BRACKET = 91;
-
-/** The value whose bytes these are. */
-export function fromBytes(bytes: Uint8Array): Packed {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer[0] === OPEN_BRACKET ? buffer.toString() : buffer.toString("hex");
-}
 
 /** The number of bytes that the value takes in a row of D1. */
 export function bytesInRow(value: Packed): number {

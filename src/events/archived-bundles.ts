@@ -1,8 +1,10 @@
 /** The rows of `event_archive`: which bundles of the archive have the events of an hour. */
 import { type SQL, sql } from "drizzle-orm";
 import type { BundleAddress, Entry } from "#archive/bundle";
-import type { Archive } from "#archive/store";
+import { type Archive, freeParts } from "#archive/store";
 import { event_archive } from "#db/tables/event";
+import { headerOf } from "#events/archived-parts";
+import type { ClosedSegment } from "#events/read-segment";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 
@@ -58,13 +60,17 @@ export class BundleReader {
     return typeof entries === "string" ? [] : entries;
   }
 
-  /** Reads parts of a bundle one after the other. Throws `Moved` like `entriesOf`. */
-  async *contentsOf(bundle: BundleRow, entries: readonly Entry[]): AsyncGenerator<Uint8Array> {
+  /** Reads parts of a bundle, and returns them one after the other. The bytes of a part are there only until the next part is asked for. Throws `Moved` like `entriesOf`. */
+  async *partsOf(bundle: BundleRow, entries: readonly Entry[]): AsyncGenerator<ClosedSegment> {
     for (const portion of this.archive.readParts(addressOf(bundle), entries)) {
-      for (const { content } of await portion()) {
+      const parts = await portion();
+      for (const { header, content } of parts) {
         if (content === "missing") this.miss(bundle);
-        if (typeof content !== "string") yield content;
+        if (typeof content === "string") continue;
+        const { event_count, bytes } = headerOf({ header });
+        yield { id: bundle.key, event_count, bytes, events: content };
       }
+      freeParts(parts);
     }
   }
 

@@ -44,10 +44,10 @@ const MAX_WAITING_BYTES = 4_000_000;
 const MAX_LIST_BYTES = 100_000;
 
 /** The header of a part in an index. Only `makePart` writes it. */
-export const headerOf = ({ header }: Entry): PartHeader => header as PartHeader;
+export const headerOf = ({ header }: Pick<Entry, "header">): PartHeader => header as PartHeader;
 
 /** The events of a segment. Throws if they cannot be read exactly. */
-export function readMoving(segmentId: string, packed: Packed): MovingEvent[] {
+export function readMoving(segmentId: string, packed: Packed | Uint8Array): MovingEvent[] {
   const text = unpack(packed);
   const { events } = openSegment(text);
   const texts = textsOfList(text);

@@ -2,7 +2,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import { event_archive, event_resource, event_segment } from "#db/tables/event";
-import { fromBytes } from "#db/packed";
 import { addressOf, type BundleRow, selectBundlesOf } from "#events/archived-bundles";
 import type { MoveTools } from "#events/archived-move";
 import { headerOf, readMoving } from "#events/archived-parts";
@@ -46,7 +45,7 @@ async function resourcesOf({ archive }: MoveTools, bundle: BundleRow): Promise<s
   for (const portion of archive.readParts(address, long)) {
     for (const { content } of await portion()) {
       if (typeof content === "string") continue;
-      known.push(...readMoving(bundle.key, fromBytes(content)).flatMap(({ resources }) => resources));
+      known.push(...readMoving(bundle.key, content).flatMap(({ resources }) => resources));
     }
   }
   return known;

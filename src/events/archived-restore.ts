@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { event_archive, event_restored_hour } from "#db/tables/event";
-import { fromBytes } from "#db/packed";
 import { addressOf, type BundleRow, selectBundlesOf } from "#events/archived-bundles";
 import type { MoveTools } from "#events/archived-move";
 import { headerOf, readMoving } from "#events/archived-parts";
@@ -62,7 +61,7 @@ async function readSegments({ archive }: MoveTools, bundle: BundleRow): Promise<
     for (const portion of archive.readParts(address, [entry])) {
       for (const { content } of await portion()) {
         if (typeof content === "string") return null;
-        const moving = readMoving(bundle.key, fromBytes(content));
+        const moving = readMoving(bundle.key, content);
         const events = moving.map(({ event, occurred, json }) => ({ event, occurred, json }));
         segments.push({ id: idOf(bundle, index, headerOf(entry).first_id), hour: bundle.hour, events });
       }

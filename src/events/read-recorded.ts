@@ -4,13 +4,14 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
-import type { Packed } from "#db/packed";
 import { uuidText } from "#db/short/ids";
 import { each } from "#db/sql";
 import { isTaskRunOf } from "#db/task-run-keys";
 import { type AskedRuns, settleReports } from "#events/emit";
+import { CLOSED_SEGMENT, type ClosedSegment, readSegment } from "#events/read-segment";
 import { recordSegments } from "#events/record-segments";
-import { BYTES, EVENTS, readSegment, segmentsOf, type SizedKey } from "#events/segments";
+import { holdsAny } from "#events/segment-texts";
+import { BYTES, segmentsOf, type SizedKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
@@ -72,15 +73,12 @@ async function readAndLook(tools: Tools, asked: AskedRuns, reads: readonly State
 async function withReports(tools: Tools, asked: AskedRuns, waiting: readonly Waiting[]): Promise<SizedKey[]> {
   const found = new Map(waiting.flatMap((segment) => (segment.isSure ? [[segment.id, segment]] : [])));
   const unsure = waiting.filter(({ id }) => !found.has(id));
-  const texts = (asked.taskRunIds ?? []).map((id) => `prefect.task-run.${id}`);
-  const mayHold = (json: string) => texts.some((text) => json.includes(text));
+  const holds = holdsAny((asked.taskRunIds ?? []).map((id) => `prefect.task-run.${id}`));
   for (const some of chunksBySize(unsure, MAX_BYTES, ({ bytes }) => bytes)) {
-    const rows = await tools.db.rows<{ id: string; events: Packed }>(
-      sql`select s.id, ${EVENTS} as events from ${segmentsOf(tools.workspaceId, some)}`,
+    const rows = await tools.db.rows<ClosedSegment>(
+      sql`select ${CLOSED_SEGMENT} from ${segmentsOf(tools.workspaceId, some)}`,
     );
-    const holding = new Set(
-      rows.filter(({ id, events }) => readSegment(id, events, mayHold).length > 0).map(({ id }) => id),
-    );
+    const holding = new Set(rows.filter((row) => readSegment(row, holds).length > 0).map(({ id }) => id));
     for (const segment of some) if (holding.has(segment.id)) found.set(segment.id, segment);
   }
   return [...found.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));

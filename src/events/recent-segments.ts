@@ -1,22 +1,12 @@
 /** The memory of the object that writes a workspace's segments: the newest segments, and the ids of their events. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import type { Packed } from "#db/packed";
 import { earliestId, type Micros, SECOND } from "#lib/clock";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, matchesName, type Window } from "#events/filter";
 import type { Header } from "#events/archived-headers";
-import {
-  BYTES,
-  countByName,
-  EVENTS,
-  hourOf,
-  keyOf,
-  readSegment,
-  type Segment,
-  segmentsOf,
-  type SizedKey,
-} from "#events/segments";
+import { CLOSED_SEGMENT, type ClosedSegment, readSegment } from "#events/read-segment";
+import { BYTES, countByName, hourOf, keyOf, type Segment, segmentsOf, type SizedKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
 
 /** How long a segment is remembered after its last event occurred. */
@@ -140,10 +130,10 @@ export async function readRecentIds(db: Database, workspaceId: string, now: Micr
   const ids: string[] = [];
   for (const keys of chunksBySize(recent, MAX_OPEN_BYTES, ({ bytes }) => bytes)) {
     if (ids.length >= MAX_IDS) break;
-    const rows = await db.rows<{ id: string; events: Packed }>(
-      sql`select s.id, ${EVENTS} as events from ${segmentsOf(workspaceId, keys)} order by k.key`,
+    const rows = await db.rows<ClosedSegment>(
+      sql`select ${CLOSED_SEGMENT} from ${segmentsOf(workspaceId, keys)} order by k.key`,
     );
-    for (const { id, events } of rows) ids.push(...readSegment(id, events).map((event) => event.id));
+    for (const row of rows) ids.push(...readSegment(row).map((event) => event.id));
   }
   return ids.slice(0, MAX_IDS);
 }

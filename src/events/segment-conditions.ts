@@ -10,7 +10,6 @@ import { idOfKind } from "#events/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import { HOUR, hourOf } from "#events/segments";
 import { earliestId, type Micros, timeOfId } from "#lib/clock";
-import { parseTextQuery } from "#lib/text-query";
 
 /** For how many resources the index is read. If a filter names more resources, the index is not read. */
 const MAX_NAMED = 2_000;
@@ -168,7 +167,7 @@ function periodsOf(ids: readonly string[]): Window[] {
 }
 
 /** A criterion with more texts is not used as a condition, because opening or parsing a segment is then faster. */
-const MAX_TEXTS = 20;
+export const MAX_TEXTS = 20;
 /** How many conditions a statement has, because SQLite takes 100 levels of `and`. */
 const MAX_CONDITIONS = 30;
 
@@ -189,48 +188,13 @@ function hasNames(filter: EventFilter, column: string): SQL {
   ]);
 }
 
-/** Returns a condition on the JSON of a segment: it has the texts that each wanted event has. A search is faster than parsing. */
-export function hasTexts(filter: EventFilter): (json: string) => boolean {
-  const resources = [filter.resource, ...listOf(filter.related), ...listOf(filter.any_resource)];
-  const criteria = [
-    filter.id?.id?.map((id) => `"id":"${id}"`),
-    ...resources.map((resource) => resource?.id?.map((id) => JSON.stringify(id))),
-    ...resources.map((resource) => (resource && "id_prefix" in resource ? resource.id_prefix?.map(opening) : null)),
-  ].filter((texts) => texts?.length && texts.length <= MAX_TEXTS);
-  const hasWords = wordsIn(wordsOf(filter));
-  return (json) => criteria.every((texts) => texts?.some((text) => json.includes(text))) && hasWords(json);
-}
-
-/** A term without characters that JSON escapes. A term with a space may be found across two fields of an event. */
-const WORD = /^[a-z0-9_.:/-]+$/;
-
-/** The words of a text search in lower case, in lists. The JSON of a wanted event contains at least one word of each list. */
-function wordsOf({ text }: EventFilter): string[][] {
-  const { include, required } = parseTextQuery(text?.query.toLowerCase() ?? "");
-  const lists = [include, ...required.map((term) => [term])];
-  return lists.filter((terms) => terms.length > 0 && terms.every((term) => WORD.test(term)));
-}
-
-/** A text outside of ASCII has letters whose lower case only `toLowerCase` knows, but it makes a copy of the whole text. */
-const NOT_ASCII = /[\u0080-\uFFFF]/;
-
-function wordsIn(lists: readonly string[][]): (json: string) => boolean {
-  if (lists.length === 0) return () => true;
-  // Only literal words: no pattern of a user is run.
-  const patterns = lists.map((words) => new RegExp(words.map((word) => word.replaceAll(".", "\\.")).join("|"), "i"));
-  return (json) => {
-    const content = NOT_ASCII.test(json) ? json.toLowerCase() : json;
-    return patterns.every((pattern) => pattern.test(content));
-  };
-}
-
 function allOf(conditions: readonly (SQL | null)[]): SQL {
   const present = conditions.filter((condition) => condition !== null).slice(0, MAX_CONDITIONS);
   return present.length === 0 ? sql`true` : sql.join(present, sql` and `);
 }
 
 /** A text in JSON, without the closing quote. */
-const opening = (text: string): string => JSON.stringify(text).slice(0, -1);
+export const opening = (text: string): string => JSON.stringify(text).slice(0, -1);
 
 function hasAny(
   column: SQL,

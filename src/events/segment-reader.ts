@@ -3,27 +3,28 @@ import { sql } from "drizzle-orm";
 import { ArchiveUnreachable } from "#archive/bucket";
 import type { Archive } from "#archive/store";
 import type { Database } from "#db/database";
-import { fromBytes, type Packed } from "#db/packed";
 import { WorkspaceStore } from "#db/workspace-store";
 import { Moved } from "#events/archived-bundles";
 import { type Header, Headers, isUnread, MAX_HEADERS } from "#events/archived-headers";
 import type { PartHeader } from "#events/archived-parts";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
+import { CLOSED_SEGMENT, type ClosedSegment, readSegment } from "#events/read-segment";
 import { type EventCutoff, isKept, NO_CUTOFF } from "#events/retention";
 import {
   all,
   ANY,
   type Condition,
-  hasTexts,
   mayHoldNames,
   mayHoldResources,
   occurredIn,
   writtenNear,
 } from "#events/segment-conditions";
-import { EVENTS, readSegment, segmentsOf } from "#events/segments";
+import { holdsTexts } from "#events/segment-texts";
+import { segmentsOf } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
+import { Work } from "#lib/work";
 import { parseTime } from "#wire/dates";
 
 /** How many bytes of segments are open at once. */
@@ -34,6 +35,8 @@ const MIN_OPEN_BYTES = 200_000;
 const MAX_FETCHED_BYTES = 16_000_000;
 /** How many bytes of segments are opened for one answer. */
 const MAX_BYTES_OPENED = 200_000_000;
+/** How many bytes are unpacked and searched in the time in which one byte is unpacked and parsed. */
+const SEARCHED_PER_PARSED = 6;
 /** How often one answer begins again with an hour whose events move while they are read. */
 const MAX_RESTARTS = 100;
 
@@ -55,7 +58,7 @@ interface Walk {
   take: (events: Found[]) => void;
   /** Whether the caller needs neither this segment nor the segments after it. */
   isEnough?: (next: Header) => boolean;
-  /** Takes all events of each opened segment, wanted or not. */
+  /** Takes all events that have one of the filter's ids, wanted or not, and maybe others. */
   look?: (events: readonly ReceivedEvent[]) => void;
   /** One more condition. */
   more?: Condition;
@@ -109,6 +112,9 @@ export class SegmentReader extends WorkspaceStore {
   private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Stop | null> {
     const window = this.kept(asked);
     const headers = await this.headersOf(filter, window, walk);
+    // The caller looks at all events with the wanted ids, and at no others.
+    const holds = holdsTexts(walk.look ? { id: filter.id, order: filter.order } : filter);
+    const work = new Work();
     let opened = 0;
     let most = MIN_OPEN_BYTES;
     for (let restarts = 0; ;) {
@@ -123,9 +129,11 @@ export class SegmentReader extends WorkspaceStore {
           const group = headers.take(Math.min(most, header.bundle ? MAX_FETCHED_BYTES : MAX_OPEN_BYTES));
           most *= 4;
           opened += group.reduce((sum, { bytes }) => sum + bytes, 0);
-          for await (const events of this.open(headers, filter, group, walk.known !== undefined)) {
+          for await (const segment of this.read(headers, group, walk.known !== undefined)) {
+            const events = readSegment(segment, holds);
             walk.look?.(events);
             walk.take(this.wantedOf(filter, window, events));
+            await work.add(events.length > 0 ? segment.bytes : segment.bytes / SEARCHED_PER_PARSED);
           }
         }
       } catch (error) {
@@ -149,29 +157,19 @@ export class SegmentReader extends WorkspaceStore {
     });
   }
 
-  /** Opens segments one after the other. */
-  private async *open(
-    headers: Headers,
-    filter: EventFilter,
-    group: readonly Header[],
-    mayBeGone: boolean,
-  ): AsyncGenerator<ReceivedEvent[]> {
-    const mayHold = hasTexts(filter);
+  /** Reads closed segments one after the other. */
+  private async *read(headers: Headers, group: readonly Header[], mayBeGone: boolean): AsyncGenerator<ClosedSegment> {
     const [first] = group;
     if (first?.bundle) {
       const entries = group.flatMap(({ entry }) => entry ?? []);
-      for await (const content of headers.bundles?.contentsOf(first.bundle, entries) ?? []) {
-        yield readSegment(first.bundle.key, fromBytes(content), mayHold);
-        await breathe();
-      }
+      if (headers.bundles) yield* headers.bundles.partsOf(first.bundle, entries);
       return;
     }
-    const rows = await this.db.rows<{ id: string; events: Packed }>(
-      sql`select s.id, ${EVENTS} as events from ${segmentsOf(this.workspaceId, group)} order by k.key`,
+    const rows = await this.db.rows<ClosedSegment>(
+      sql`select ${CLOSED_SEGMENT} from ${segmentsOf(this.workspaceId, group)} order by k.key`,
     );
     if (headers.bundles && !mayBeGone && rows.length < group.length) throw new Moved();
-    for (const { id, events } of rows) yield readSegment(id, events, mayHold);
-    await breathe();
+    yield* rows;
   }
 
   private wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {
@@ -185,11 +183,6 @@ export class SegmentReader extends WorkspaceStore {
 
 function overlaps({ first_occurred, last_occurred }: Header, { since, until }: Window): boolean {
   return last_occurred >= since && first_occurred <= until;
-}
-
-/** A timer lets the process handle its other requests. Waiting for an answer of the database does not. */
-function breathe(): Promise<void> {
-  return scheduler.wait(1);
 }
 
 /** The refusal (422) of a filter that needs too many segments. */

@@ -2,14 +2,13 @@
 import { Buffer } from "node:buffer";
 import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
-import { pack, type Packed, packedColumn, stored, unpack } from "#db/packed";
+import { pack, packedColumn, stored } from "#db/packed";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { type Ids, type Micros, earliestId, timeOfId } from "#lib/clock";
-import { checkDepth, parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { isObject } from "#lib/json-value";
-import { log } from "#lib/log";
 import { each } from "#db/sql";
 
 /** An event, with its time as a number and its JSON. Both are used several times. */
@@ -210,24 +209,6 @@ export function listed(keys: readonly SegmentKey[]): SQL {
   return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
 }
 
-/**
- * Returns the events in a segment's column `events`; none if their JSON does not meet the condition. A segment that
- * cannot be opened is logged and counts as empty, so that it does not fail other segments.
- */
-export function readSegment(id: string, packed: Packed, mayHold = (_json: string) => true): ReceivedEvent[] {
-  try {
-    const text = unpack(packed);
-    if (!mayHold(text)) return [];
-    const { events, isTooDeep } = openSegment(text);
-    if (!Array.isArray(events)) throw new TypeError("a segment is a list of events");
-    const found = events.filter(isEvent);
-    return isTooDeep ? found.map(withoutDepth) : found;
-  } catch (error) {
-    log({}, "error", "a segment cannot be opened and is passed over", { segment_id: id, error });
-    return [];
-  }
-}
-
 /** Parses the events of a segment. If an event nests too deep for `parseJson`, JavaScript's own parser is used. Throws if the text is not JSON. */
 export function openSegment(text: string): { events: unknown; isTooDeep: boolean } {
   try {
@@ -248,16 +229,4 @@ export function isEvent(value: unknown): value is ReceivedEvent {
     isObject(value["resource"]) &&
     Array.isArray(value["related"])
   );
-}
-
-/** The event. If it nests too deep, without its payload. */
-function withoutDepth(event: ReceivedEvent): ReceivedEvent {
-  try {
-    checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
-    return event;
-  } catch {
-    // `TooDeep`, or so deep that the event cannot even be printed.
-    log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
-    return { ...event, payload: {} };
-  }
 }

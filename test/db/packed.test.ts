@@ -4,7 +4,7 @@ import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
-import { bytesInRow, pack, packedColumn, stored, storedOf, unpack } from "#db/packed";
+import { bytesInRow, pack, packedColumn, stored, storedOf, toBytes, unpack, withUnpacked } from "#db/packed";
 import { noCost } from "#lib/cost";
 
 /** A text that deflate cannot shrink. */
@@ -64,4 +64,25 @@ test.each([
 
 test("a value that would grow beyond the bound throws", () => {
   expect(() => unpack(pack(JSON.stringify(["a".repeat(100_000)])), 50_000)).toThrow();
+});
+
+test("the memory of unpacked bytes is freed after their use, and the caller's bytes stay", () => {
+  const text = `[${event(1)}]`;
+  for (const value of [toBytes(pack(text)), Buffer.from(text)]) {
+    const before = value.toString("hex");
+    expect(withUnpacked(value, (json) => json.toString())).toBe(text);
+    expect(value.toString("hex")).toBe(before);
+  }
+  for (const value of [pack(text), toBytes(pack(text)), pack(NOISE)])
+    expect(withUnpacked(value, (json) => json)).toHaveLength(0);
+});
+
+test("the memory of unpacked bytes is freed if their use throws", () => {
+  let kept: Uint8Array = Buffer.of(1);
+  const failing = (json: Buffer) => {
+    kept = json;
+    throw new Error("no use");
+  };
+  expect(() => withUnpacked(pack(`[${event(1)}]`), failing)).toThrow("no use");
+  expect(kept).toHaveLength(0);
 });

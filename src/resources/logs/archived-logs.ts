@@ -1,12 +1,13 @@
 /** The archived logs of some runs: the parts that D1's addresses lead to. */
 import type { Entry } from "#archive/bundle";
 import { ArchiveUnreachable } from "#archive/bucket";
-import type { Archive } from "#archive/store";
+import { type Archive, freeParts } from "#archive/store";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { log } from "#lib/log";
+import { Work } from "#lib/work";
 import { addressOf, type BundleRow } from "#resources/logs/archived-bundles";
 import { headerOf, openPart, type PartHeader } from "#resources/logs/archived-parts";
-import { type Opened, toRecord, Work } from "#resources/logs/records";
+import { type Opened, toRecord } from "#resources/logs/records";
 
 /** A part in the archive. */
 export interface ArchivedPart {
@@ -86,7 +87,8 @@ export class ArchivedLogs {
       let place = 0;
       const entries = group.map(({ part }) => part.entry);
       for (const portion of this.archive.readParts(addressOf(first.part.bundle), entries)) {
-        for (const { content } of await portion()) {
+        const parts = await portion();
+        for (const { content } of parts) {
           const candidate = group[place++];
           if (!candidate || isEnough(candidate)) return;
           if (content === "missing") this.miss(candidate.part.bundle);
@@ -99,6 +101,7 @@ export class ArchivedLogs {
           }
           await work.add(characters);
         }
+        freeParts(parts);
       }
     }
   }

@@ -1,7 +1,7 @@
 /** Parts of the archive's bundles of logs. A part has segments of one run, in the order of their key, as they were in D1. */
 import { Buffer } from "node:buffer";
 import type { Entry } from "#archive/bundle";
-import { fromBytes, pack, type Packed, toBytes, unpack } from "#db/packed";
+import { pack, type Packed, toBytes, unpack } from "#db/packed";
 import type { Micros } from "#lib/clock";
 import { checkDepth, STORED_JSON_DEPTH } from "#lib/json";
 import { textsOfList } from "#lib/json-list";
@@ -103,7 +103,7 @@ export function openForRestore(runId: string, content: Uint8Array): MovingSegmen
   });
 }
 
-const textOf = (content: Uint8Array): string => unpack(fromBytes(content), MAX_BYTES);
+const textOf = (content: Uint8Array): string => unpack(content, MAX_BYTES);
 
 function headerOfLine(line: SegmentLine): SegmentHeader {
   const [first_timestamp, digest, last_timestamp, min_level, max_level, record_count] = line;

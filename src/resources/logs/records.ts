@@ -9,6 +9,7 @@ import type { Micros } from "#lib/clock";
 import { checkDepth, STORED_JSON_DEPTH } from "#lib/json";
 import { isObject } from "#lib/json-value";
 import { log } from "#lib/log";
+import { Work } from "#lib/work";
 
 /** A segment's key within its workspace. */
 export interface LogSegmentKey {
@@ -36,8 +37,6 @@ export interface Opened<C extends Closed = Closed> {
 
 /** How many bytes of packed records one read returns, unless one segment has more. */
 const MAX_READ_BYTES = 500_000;
-/** How many characters of records are unpacked before other requests are handled: about 15 ms of work. */
-const MAX_CHARACTERS_AT_ONCE = 1_000_000;
 /**
  * The work of opening a segment, apart from its records, in characters. Opening a segment of one line takes about 30 µs,
  * of which 25 µs are for the start of zlib with its dictionary. So 20,000 lines in segments of one line take 0.6 s, and
@@ -46,20 +45,6 @@ const MAX_CHARACTERS_AT_ONCE = 1_000_000;
 const CHARACTERS_PER_SEGMENT = 2_500;
 /** A segment has at most 1 MB of records, or a single record of 1.9 MB. More bytes are damage. */
 const MAX_BYTES = 4_000_000;
-
-/** The work of opening segments. */
-export class Work {
-  private characters = 0;
-
-  /** Counts an open text. After some work, other requests are handled. */
-  async add(characters: number): Promise<void> {
-    this.characters += characters + CHARACTERS_PER_SEGMENT;
-    if (this.characters < MAX_CHARACTERS_AT_ONCE) return;
-    // A timer lets the process handle its other requests. Waiting for an answer of the database does not.
-    await scheduler.wait(1);
-    this.characters = 0;
-  }
-}
 
 /** The segments of one workspace. */
 export class LogSegmentReader extends WorkspaceStore {
@@ -87,7 +72,7 @@ export class LogSegmentReader extends WorkspaceStore {
         }
         const { records, characters } = unpackRecords(segment, value);
         yield { segment, records };
-        await work.add(characters);
+        await work.add(characters + CHARACTERS_PER_SEGMENT);
       }
     }
   }
