@@ -3,6 +3,7 @@ import { env } from "cloudflare:test";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { columnsOf } from "#db/columns";
+import { workspaceDigits } from "#db/short/ids";
 import { DAY, type Micros, systemIds } from "#lib/clock";
 import { RUN_TABLES, TABLE_NAMES, type TableName } from "#resources/flow-runs/archived-parts";
 import type { MoveTools } from "#resources/logs/archived-move";
@@ -46,7 +47,7 @@ export async function storedRows(workspaceId: string): Promise<Record<TableName,
   const all = {} as Record<TableName, string[]>;
   for (const name of TABLE_NAMES) {
     const values = columnsOf(RUN_TABLES[name]).map((column) => `typeof("${column.name}") || hex("${column.name}")`);
-    const own = `workspace_id in ('${workspaceId}', unhex('${workspaceId}', '-'))`;
+    const own = `workspace_id in ('${workspaceId}', unhex('${workspaceDigits(workspaceId)}'))`;
     const { results } = await env.DB.prepare(
       `select json_array(${values.join(", ")}) as row from ${name} where ${own} order by 1`,
     ).all();
@@ -202,7 +203,7 @@ export async function writeRun(
       ...times,
       ...counts,
       ...common,
-      workspace_id: short(workspace_id),
+      workspace_id: task.isOld ? workspace_id : { blob: workspaceDigits(workspace_id) },
       id: short(tasks[place] ?? ""),
       name: task.name,
       flow_run_id: short(id),
