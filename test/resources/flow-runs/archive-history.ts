@@ -1,7 +1,10 @@
 /** A history of flow runs for the tests of the archive, and the requests that read it. */
 import { sql } from "drizzle-orm";
 import { isTaskRun } from "#db/task-run-keys";
+import { toResponse } from "#http/errors";
 import { moveFlowRuns } from "#resources/flow-runs/archived-move";
+import { routes } from "#routes";
+import type { Tools } from "#tools";
 import { makeTextIds } from "../../support/task-rows";
 import { aDeployment, aFlow, aFlowRun, aRunOf, api, propose, sendText, unique, WORKSPACE } from "../../support/world";
 import { archiveTools } from "../logs/archive-world";
@@ -202,4 +205,18 @@ export async function answersTo(questions: readonly Question[]): Promise<unknown
   const answers: unknown[][] = [];
   for (const question of questions) answers.push(await ask(question));
   return answers;
+}
+
+/** Sends a request to its route, with other tools than a request has. */
+export async function send([method, path, body]: Question, tools: Tools): Promise<Response> {
+  const [at = "", query = ""] = path.split("?");
+  const id = /[0-9a-f-]{36}/.exec(at)?.[0] ?? "";
+  const key = /\/input\/(.+)/.exec(at)?.[1] ?? "";
+  const shape = at.replace(id, "{id:uuid}").replace(key === "filter" ? "none" : `/input/${key}`, "/input/{key}");
+  const route = routes.find((one) => one.method === method && (one.path === at || one.path === shape));
+  if (!route) throw new Error(`no route ${method} ${shape}`);
+  const headers = { "content-type": "application/json" };
+  const url = `http://sluice/?${query}`;
+  const request = new Request(url, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+  return route.run(request, { id, key }, tools).catch((error: unknown) => toResponse(error, "id"));
 }

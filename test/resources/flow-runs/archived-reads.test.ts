@@ -1,10 +1,8 @@
 /** Requests about runs that are in the archive. */
 import { env } from "cloudflare:test";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { toResponse } from "#http/errors";
 import { forgetArchiveEnds } from "#resources/flow-runs/archived-end";
 import { restoreRun } from "#resources/flow-runs/archived-restore";
-import { routes } from "#routes";
 import type { Tools } from "#tools";
 import { r2 } from "../../archive/world";
 import { faultyBucket } from "../../support/faulty-bucket";
@@ -21,6 +19,7 @@ import {
   type Question,
   questionsAbout,
   questionsAboutMany,
+  send,
   WINDOW,
 } from "./archive-history";
 
@@ -143,20 +142,6 @@ describe("other lists and counts", () => {
     expect((await ask(["POST", "/flow_runs/filter", { limit: 1 }]))[2]).toBe(null);
   });
 });
-
-/** Sends a request to a route. */
-async function send([method, path, body]: Question, tools: Tools): Promise<Response> {
-  const [at = "", query = ""] = path.split("?");
-  const id = /[0-9a-f-]{36}/.exec(at)?.[0] ?? "";
-  const key = /\/input\/(.+)/.exec(at)?.[1] ?? "";
-  const shape = at.replace(id, "{id:uuid}").replace(key === "filter" ? "none" : `/input/${key}`, "/input/{key}");
-  const route = routes.find((one) => one.method === method && (one.path === at || one.path === shape));
-  if (!route) throw new Error(`no route ${method} ${shape}`);
-  const headers = { "content-type": "application/json" };
-  const url = `http://sluice/?${query}`;
-  const request = new Request(url, { method, headers, ...(body && { body: JSON.stringify(body) }) });
-  return route.run(request, { id, key }, tools).catch((error: unknown) => toResponse(error, "id"));
-}
 
 describe("the cost", () => {
   test("no request about runs in D1 has another round trip, and a run that does not exist has one", async () => {
