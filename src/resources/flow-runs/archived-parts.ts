@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import type { Entry } from "#archive/bundle";
 import { columnsOf } from "#db/columns";
-import { fromBytes, pack, toBytes, unpack } from "#db/packed";
+import { pack, toBytes, unpack } from "#db/packed";
 import { FIRST_WORKSPACE, workspaceDigits } from "#db/short/ids";
 import { flow_run, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
@@ -58,7 +58,7 @@ type TableLines = readonly [TableName, readonly string[], ...StoredRow[string][]
 
 /** The rows of a part, as they were given to `makePart`. Throws if the part has rows of a table that this version does not know. */
 export function openPart(content: Uint8Array): MovingRow[] {
-  const tables = JSON.parse(unpack(fromBytes(content))) as readonly TableLines[];
+  const tables = JSON.parse(unpack(content)) as readonly TableLines[];
   return tables.flatMap(([table, columns, ...lines]) => {
     if (!(table in RUN_TABLES)) throw new TypeError(`the part has rows of the unknown table ${table}`);
     return lines.map((line) => {

@@ -1,7 +1,7 @@
 /** Writes rows of a stopped server in the forms of older code, so that the conversion never comes to its end. */
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { readJson } from "../../../src/db/database.ts";
-import { fromBytes, unpack } from "../../../src/db/packed.ts";
+import { unpack } from "../../../src/db/packed.ts";
 import { readDetails } from "../../../src/db/short/details.ts";
 import { FIRST_WORKSPACE, uuidText } from "../../../src/db/short/ids.ts";
 import { readStates } from "../../../src/db/short/states.ts";
@@ -36,7 +36,7 @@ export function ageRows(data: string, sinceMs: number): number {
 const some = (database: DatabaseSync, select: string, ...values: number[]): Row[] =>
   database.prepare(`${select} order by random() limit ${MOST}`).all(...values);
 
-const textOf = (value: SQLOutputValue | undefined): string => unpack(fromBytes(value as Uint8Array));
+const textOf = (value: SQLOutputValue | undefined): string => unpack(value as Uint8Array);
 
 /** A segment whose events are text has no number of bytes among its resources. */
 function ageEvents(database: DatabaseSync): number {
