@@ -28,15 +28,16 @@ export async function removeOldEvents(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.db_vacuum;
   if (!settings.types.includes("events")) return;
   const cutoffAt = (time: Micros): EventCutoff => storedSince(tools, time);
-  const needed = await firstSegmentAsked(tools);
   const common = { everySeconds: settings.loop_seconds, pages: PAGES, table: event_segment };
   const atOnce = (most: number) => Math.min(most, settings.batch_size);
   await takeRound(tools, {
     ...common,
     name: "events",
     hasWork: ({ begun }) => hasSegments(-9e18, hourOf(cutoffAt(begun).oldest)),
-    work: (own, { begun, after, most }) =>
-      removeHours(own, { until: hourOf(cutoffAt(begun).oldest), after, needed, most: atOnce(most) }),
+    async work(own, { begun, after, most }) {
+      const needed = await firstSegmentAsked(own);
+      return removeHours(own, { until: hourOf(cutoffAt(begun).oldest), after, needed, most: atOnce(most) });
+    },
   });
   for (const name of cutoffAt(0).oldestByName.keys()) {
     const endAt = (time: Micros) => hourOf(cutoffAt(time).oldestByName.get(name) ?? 0);
@@ -47,8 +48,10 @@ export async function removeOldEvents(tools: SweepTools): Promise<void> {
       ...common,
       name: `events ${name} after ${settings.event_retention_overrides[name]}`,
       hasWork: ({ begun, before }) => hasSegments(from(before), endAt(begun)),
-      work: (own, { begun, before, after, most }) =>
-        takeOut(own, name, most, { from: from(before), until: endAt(begun), after, needed, most: atOnce(most) }),
+      async work(own, { begun, before, after, most }) {
+        const needed = await firstSegmentAsked(own);
+        return takeOut(own, name, most, { from: from(before), until: endAt(begun), after, needed, most: atOnce(most) });
+      },
     });
   }
 }

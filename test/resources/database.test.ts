@@ -43,7 +43,7 @@ describe("GET /admin/database", () => {
       growth_bytes_per_day: null,
       days_left: null,
       d1: null,
-      r2: { size_bytes: 0, events: NOTHING, logs: NOTHING },
+      r2: { size_bytes: 0, events: NOTHING, logs: NOTHING, runs: NOTHING },
     });
   });
 
