@@ -34,6 +34,7 @@ const LAYERS: Layer[] = [
   { name: "events", files: ["src/events/**"], imports: ["#events/**"] },
   { name: "orchestration", files: ["src/orchestration/**"], imports: ["#orchestration/**"] },
   ...["variables", "collections", "root", "run-states", "task-workers", "automations", "events", "logs"].map(slice),
+  ...["block-types", "block-schemas", "block-documents"].map(slice),
   ...["task-runs", "work-pools", "concurrency-limits-v2", "concurrency-limits", "flow-runs"].map(slice),
   ...["deployments", "flows", "admin"].map(slice),
   { name: "services", files: ["src/services/**"], imports: ["#services/**"] },
