@@ -9,8 +9,14 @@ import * as z from "zod";
 /** Prefect: the name is checked before all other fields, so it is the only fault that is reported. */
 const NAMELESS = "Names must be provided for block documents.";
 
+/** A name with a banned character has only that fault. */
+const BlockDocumentName = Name.superRefine((name, context) => {
+  const dashed = dashedName(z.string(), "Block document name").safeParse(name);
+  if (Name.safeParse(name).success && dashed.error) context.addIssue(dashed.error.issues[0]?.message ?? "");
+});
+
 export const BlockDocumentCreate = namedStrictObject("BlockDocumentCreate", {
-  name: dashedName(Name, "Block document name").nullable().default(null),
+  name: BlockDocumentName.nullable().default(null),
   data: JsonObject.default({}),
   block_schema_id: Uuid,
   block_type_id: Uuid,

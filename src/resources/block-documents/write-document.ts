@@ -16,7 +16,6 @@ import type { BlockDocumentCreate, BlockDocumentUpdate } from "#resources/block-
 import { openSecrets, sealSecrets } from "#resources/block-documents/sealed";
 import { type Data, hideSecrets, revealSecrets, unmask } from "#resources/block-documents/secrets";
 import { BlockDocumentStore, type Inside } from "#resources/block-documents/store";
-import { forgetResultStorage } from "#resources/block-documents/result-storage";
 import type { Tools } from "#tools";
 
 /** How many bytes the data of a document may have with its secrets. A row of D1 has 2 MB. */
@@ -111,7 +110,6 @@ async function tryUpdate(
 export async function deleteBlockDocument(tools: Tools, id: string): Promise<void> {
   const { isRemoved, rows } = await new BlockDocumentStore(tools).remove(id);
   if (!isRemoved) throw notFound("Block document");
-  await forgetResultStorage(tools);
   const [shown] = await show(tools, id, rows);
   if (shown) announce(tools, "deleted", shown);
 }

@@ -1,6 +1,7 @@
 /** `POST /deployments/{id}/create_flow_run`, alone and in bulk: creates runs of a deployment. */
 import type * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
+import { checkDocuments } from "#db/rows/blocks";
 import { ApiError, notFound, refused } from "#lib/api-error";
 import { schemaSteps } from "#lib/json-schema";
 import { UnusableSchema } from "#lib/json-schema/schema";
@@ -69,6 +70,7 @@ async function createAsRead(tools: Tools, id: string, body: DeploymentFlowRunCre
 }
 
 async function draftOfOne(tools: Tools, origin: Origin, body: DeploymentFlowRunCreate): Promise<FlowRunDraft> {
+  await checkDocuments(tools, [body.infrastructure_document_id]);
   const merged = mergedParameters(origin, body);
   const parameters = fillIn(merged, await readVariables(tools, [merged]), "flow run");
   if (isEnforced(origin, body)) enforceSchema(parameters, schemaOf(origin), "creating flow run");
@@ -112,6 +114,7 @@ export async function createManyFromDeployment(
     }
     const place = await placeOf(tools, origin, body, places);
     try {
+      await checkDocuments(tools, [body.infrastructure_document_id]);
       const parameters = checkOne(origin, body, hydrate(mergedParameters(origin, body), variables), checks);
       outcomes.push(draftOf(tools, origin, body, { parameters, place }));
     } catch (error) {
