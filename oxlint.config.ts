@@ -26,6 +26,7 @@ const LAYERS: Layer[] = [
   { name: "archive", files: ["src/archive/**"], imports: ["#archive/**"] },
   { name: "filters", files: ["src/filters/**"], imports: ["#filters/**"] },
   { name: "tools", files: ["src/{env,databases,tools}.ts"], imports: ["#env", "#databases", "#tools"] },
+  { name: "secrets", files: ["src/secrets/**"], imports: ["#secrets/**"] },
   {
     name: "the objects' clients",
     files: CLIENTS.map((file) => `src/objects/${file}.ts`),

@@ -69,6 +69,16 @@ CREATE TABLE `block_type` (
 --> statement-breakpoint
 CREATE UNIQUE INDEX `block_type_slug` ON `block_type` (`workspace_id`,`slug`);--> statement-breakpoint
 CREATE INDEX `block_type_name` ON `block_type` (`workspace_id`,`name`);--> statement-breakpoint
+CREATE TABLE `data_key` (
+	`workspace_id` text NOT NULL,
+	`id` text NOT NULL,
+	`created` integer NOT NULL,
+	`wrapped` text NOT NULL,
+	`wrapped_by` text NOT NULL,
+	PRIMARY KEY(`workspace_id`, `id`)
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE INDEX `data_key_wrapped_by` ON `data_key` (`wrapped_by`);--> statement-breakpoint
 CREATE INDEX `deployment_infrastructure_document` ON `deployment` (`workspace_id`,`infrastructure_document_id`) WHERE infrastructure_document_id is not null;--> statement-breakpoint
 CREATE INDEX `deployment_storage_document` ON `deployment` (`workspace_id`,`storage_document_id`) WHERE storage_document_id is not null;--> statement-breakpoint
 CREATE INDEX `flow_run_infrastructure_document` ON `flow_run` (`workspace_id`,`infrastructure_document_id`) WHERE infrastructure_document_id is not null;

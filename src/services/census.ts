@@ -8,6 +8,7 @@ import {
   block_schema_reference,
   block_type,
 } from "#db/tables/block";
+import { data_key } from "#db/tables/data-key";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import {
@@ -64,6 +65,7 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [block_schema_reference, "other"],
   [block_document, "other"],
   [block_document_reference, "other"],
+  [data_key, "other"],
   [configuration, "other"],
   [dead_letter, "other"],
   [sweep_mark, "other"],

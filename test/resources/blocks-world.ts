@@ -19,7 +19,7 @@ export interface BlockWorld {
   slug: string;
   type: string;
   schema: string;
-  make(data: Data, fields?: Data): Promise<Shown>;
+  make: (data: Data, fields?: Data) => Promise<Shown>;
 }
 
 /** Creates a type and a schema with these secret fields. */
@@ -33,7 +33,7 @@ export async function blockWorld(secret_fields: string[] = [], fields: Data = {}
     slug,
     type: type.id,
     schema: schema.id,
-    async make(data, fields = {}) {
+    make: async (data, fields = {}) => {
       const answer = await api<Shown>("POST", "/block_documents/", { name: unique("doc"), data, ...ids, ...fields });
       if (answer.status !== 201) throw new Error(`a document was refused: ${JSON.stringify(answer.body)}`);
       return answer.body;

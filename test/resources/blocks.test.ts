@@ -172,7 +172,7 @@ describe("documents inside documents", () => {
       patch(one.id, { data: { other: refer(two) } }),
       patch(two.id, { data: { other: refer(one) } }),
     ]);
-    expect(answers.map(({ status }) => status).sort()).toEqual([204, 400]);
+    expect(answers.map(({ status }) => status)).toSatisfy((all: number[]) => all.includes(204) && all.includes(400));
   });
 
   test.for<[unknown, number, string]>([
@@ -279,7 +279,8 @@ describe("a name of documents", () => {
     const { schema, type } = await blockWorld();
     const body = { name: "same", data: {}, block_schema_id: schema, block_type_id: type };
     const answers = await Promise.all(Array.from({ length: 8 }, () => api("POST", "/block_documents/", body)));
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array.from({ length: 7 }, () => 409)]);
+    const count = (status: number) => answers.filter((answer) => answer.status === status).length;
+    expect([count(201), count(409)]).toEqual([1, 7]);
     expect((await api("POST", "/block_documents/", body)).body).toEqual({ detail: "Block already exists" });
   });
 

@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
 import type { Database } from "#db/database";
-import { list } from "#db/sql";
+import { jsonValue, list } from "#db/sql";
 import {
   block_document,
   block_document_reference,
@@ -63,7 +63,7 @@ export function removeDocuments(workspaceId: string, which: SQL): SQL[] {
       where ${inWorkspace} and storage_document_id is not null and storage_document_id in ${gone}`,
     sql`update ${flow_run} set infrastructure_document_id = null
       where ${inWorkspace} and infrastructure_document_id is not null and infrastructure_document_id in ${gone}`,
-    forgetResultStorage(workspaceId, sql`value ->> '$.default_result_storage_block_id' in ${gone}`),
+    forgetResultStorage(workspaceId, sql`${jsonValue("value", "$.default_result_storage_block_id")} in ${gone}`),
     sql`delete from ${block_document} where ${inWorkspace} and ${which} returning id`,
   ];
 }

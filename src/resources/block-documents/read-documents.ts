@@ -48,6 +48,11 @@ export class DocumentReader extends WorkspaceStore {
     return shown;
   }
 
+  /** The documents with these ids. Throws 413 if they have too much inside. */
+  byIds(ids: readonly string[]): Promise<ShownDocument[]> {
+    return this.readTrees(sql`select value as id from ${each(ids)}`);
+  }
+
   /** The document of a type with this name, or undefined. */
   async byName(slug: string, name: string): Promise<ShownDocument | undefined> {
     const [shown] = await this.readTrees(sql`select d.id from ${block_type} t cross join ${block_document} d
@@ -96,7 +101,8 @@ export class DocumentReader extends WorkspaceStore {
   private async open(row: BlockDocumentRow & { data: string | null }): Promise<Opened> {
     // The rows are too large to be read together.
     if (row.data === null) throw tooLarge(row.id);
-    const data = readJson<Data>(row.data);
+    const stored = readJson<unknown>(row.data);
+    const data = isObject(stored) ? stored : {};
     if (!this.withSecrets) return { row, data };
     return { row, data: revealSecrets(data, await openSecrets(this.tools, row)) };
   }

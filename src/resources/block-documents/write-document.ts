@@ -8,6 +8,7 @@ import type { Action } from "#events/change-event";
 import { emitEvents } from "#events/emit";
 import { conflict, integrityConflict, notFound, refused, unavailable } from "#lib/api-error";
 import { byteLength } from "#lib/bytes";
+import { isObject } from "#lib/json-value";
 import { documentEvent } from "#resources/block-documents/events";
 import type { ShownDocument } from "#resources/block-documents/full-document";
 import { DocumentReader, type TreeRows } from "#resources/block-documents/read-documents";
@@ -87,7 +88,7 @@ async function tryUpdate(
   const { row, fields, other, inside } = await store.readForUpdate(id, schemaId, references);
   if (!row) throw notFound("Block document");
   if (data === null) return store.read(id);
-  const kept = revealSecrets(readJson<Data>(row.data), await openSecrets(tools, row));
+  const kept = revealSecrets(dataOf(row), await openSecrets(tools, row));
   const { own: given } = partReferences(unmask(data, kept, readJson(fields)));
   const own = merges ? { ...withoutKeys(kept, references), ...given } : given;
   const isMoved = schemaId !== null && schemaId !== row.block_schema_id;
@@ -112,6 +113,11 @@ export async function deleteBlockDocument(tools: Tools, id: string): Promise<voi
   if (!isRemoved) throw notFound("Block document");
   const [shown] = await show(tools, id, rows);
   if (shown) announce(tools, "deleted", shown);
+}
+
+function dataOf({ data }: BlockDocumentRow): Data {
+  const stored = readJson<unknown>(data);
+  return isObject(stored) ? stored : {};
 }
 
 function withoutKeys(data: Data, references: readonly Reference[]): Data {

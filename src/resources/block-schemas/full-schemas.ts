@@ -48,7 +48,8 @@ export function schemaShower({ schemas, edges, types }: SchemaRows): (id: string
       // A schema below itself would never end.
       if (!below.has(id)) addDefinitions(definitions, complete(child, below));
     }
-    const { definitions: others, ...fields } = blockSchemas.print(row).fields;
+    const stored: unknown = blockSchemas.print(row).fields;
+    const { definitions: others, ...fields } = isObject(stored) ? stored : {};
     const all = { ...(isObject(others) && others), ...Object.fromEntries(definitions) };
     const whole: Fields = {
       ...fields,

@@ -85,7 +85,7 @@ export class BlockSchemaStore extends WorkspaceStore {
     const rows = await this.db.rows<{ capabilities: string }>(
       sql`select distinct capabilities from ${block_schema} where workspace_id = ${this.workspaceId}`,
     );
-    return [...new Set(rows.flatMap(({ capabilities }) => readJson<string[]>(capabilities)))].toSorted();
+    return [...new Set(rows.flatMap(({ capabilities }) => listOf(capabilities)))].toSorted();
   }
 
   private insertEdge({ parent, name, child }: NewEdge): SQL {
@@ -123,6 +123,12 @@ export class BlockSchemaStore extends WorkspaceStore {
     });
     return asked.flatMap(({ id }) => show(String(id)) ?? []);
   }
+}
+
+/** The items of a list; none if the text cannot be read. */
+function listOf(text: string): string[] {
+  const items = readJson<unknown>(text);
+  return Array.isArray(items) ? items : [];
 }
 
 /** Refuses schemas that are too large to be shown together. */

@@ -22,6 +22,7 @@ import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/dep
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/parameters";
+import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL, type WorkPoolRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
@@ -36,7 +37,10 @@ export async function createDeployment(
   body: DeploymentCreate,
 ): Promise<{ row: DeploymentRow; created: boolean }> {
   const pool = await findPool(tools, body.work_pool_name);
-  if (pool && pool.name !== AGENT_POOL) validateDeploymentVariables(templateOf(pool), body.job_variables, "creating");
+  if (pool && pool.name !== AGENT_POOL && Object.keys(body.job_variables ?? {}).length > 0) {
+    const template = await withBlockDefaults(tools, templateOf(pool));
+    validateDeploymentVariables(template, body.job_variables, "creating");
+  }
   await checkDocumentsOf(tools, body);
   const store = new DeploymentStore(tools);
   for (let tries = 0; tries < TRIES; tries++) {
