@@ -26,6 +26,7 @@ const LAYERS: Layer[] = [
   { name: "archive", files: ["src/archive/**"], imports: ["#archive/**"] },
   { name: "filters", files: ["src/filters/**"], imports: ["#filters/**"] },
   { name: "tools", files: ["src/{env,databases,tools}.ts"], imports: ["#env", "#databases", "#tools"] },
+  { name: "secrets", files: ["src/secrets/**"], imports: ["#secrets/**"] },
   {
     name: "the objects' clients",
     files: CLIENTS.map((file) => `src/objects/${file}.ts`),
@@ -34,6 +35,7 @@ const LAYERS: Layer[] = [
   { name: "events", files: ["src/events/**"], imports: ["#events/**"] },
   { name: "orchestration", files: ["src/orchestration/**"], imports: ["#orchestration/**"] },
   ...["variables", "collections", "root", "run-states", "task-workers", "automations", "events", "logs"].map(slice),
+  ...["block-types", "block-schemas", "block-documents"].map(slice),
   ...["task-runs", "work-pools", "concurrency-limits-v2", "concurrency-limits", "flow-runs"].map(slice),
   ...["deployments", "flows", "admin"].map(slice),
   { name: "services", files: ["src/services/**"], imports: ["#services/**"] },

@@ -1,6 +1,8 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** The key of the tests, 32 bytes in base64. */
+const SLUICE_SECRETS_KEY = Buffer.alloc(32, "test").toString("base64");
 const TEST_MIGRATIONS = await readD1Migrations("migrations");
 
 /** Tests of what does no I/O. They share a worker: most of their time would go to starting one for each file. */
@@ -11,7 +13,7 @@ const project = (name: string, include: string[], exclude: string[], isolate: bo
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
       miniflare: {
-        bindings: { SLUICE_MODE: "local", SLUICE_ALLOWED_HOSTS: "sluice", TEST_MIGRATIONS },
+        bindings: { SLUICE_MODE: "local", SLUICE_ALLOWED_HOSTS: "sluice", SLUICE_SECRETS_KEY, TEST_MIGRATIONS },
         // For tests of workspaces with their own database. Such a test creates the tables.
         d1Databases: { DB_OTHER: "sluice-other" },
       },

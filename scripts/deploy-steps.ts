@@ -1,6 +1,7 @@
 /** The steps of `npm run deploy`. The functions that run wrangler and write files are passed in. */
 import { parse, stringify } from "smol-toml";
 import { z } from "zod";
+import { makeSecretsKey } from "./secrets-key.ts";
 import { parseWranglerConfig, queueNames, type WranglerConfig } from "./wrangler-config.ts";
 
 /** The copy of wrangler.toml with the database's id, and without buckets if the account has no R2. git ignores this file. */
@@ -8,6 +9,9 @@ export const DEPLOYED_CONFIG = "wrangler.deployed.toml";
 
 /** The secrets. One of them must be set before Sluice answers clients. */
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
+
+/** The secret that encrypts the keys of workspaces. */
+export const SECRETS_KEY = "SLUICE_SECRETS_KEY";
 
 /** The result of a wrangler command. */
 export interface Outcome {
@@ -18,8 +22,8 @@ export interface Outcome {
 
 /** The functions that act outside of this process. */
 export interface Surroundings {
-  /** Runs wrangler and returns its output. */
-  ask(args: readonly string[]): Promise<Outcome>;
+  /** Runs wrangler and returns its output. `input` is what wrangler reads, for values that no command line may show. */
+  ask(args: readonly string[], input?: string): Promise<Outcome>;
   /** Runs wrangler and shows its output to the user. */
   show(args: readonly string[]): Promise<Outcome>;
   write(file: string, text: string): void;
@@ -58,7 +62,9 @@ export async function deploy(toml: string, extra: readonly string[], world: Surr
     );
   }
   await must(world.show(["deploy", "--config", DEPLOYED_CONFIG, ...extra]), "the Worker could not be deployed");
-  await adviseOnKeys(config.name, world);
+  const secrets = await secretsOf(config.name, world);
+  await ensureSecretsKey(config.name, secrets, world);
+  adviseOnKeys(config.name, secrets ?? [], world);
 }
 
 /** The text of wrangler.toml with the ids of the account's databases, and without the bindings of missing buckets. */
@@ -169,9 +175,25 @@ function read<Kind extends z.ZodType>(kind: Kind, { code, output }: Outcome, oth
   return kind.parse(JSON.parse(output));
 }
 
-async function adviseOnKeys(worker: string, world: Surroundings): Promise<void> {
+/** The names of the Worker's secrets; null if they cannot be listed. */
+export async function secretsOf(worker: string, world: Surroundings): Promise<string[] | null> {
   const { code, output } = await world.ask(["secret", "list", "--name", worker, "--format", "json"]);
-  const set = code === 0 ? Secrets.parse(JSON.parse(output)).map((secret) => secret.name) : [];
+  return code === 0 ? Secrets.parse(JSON.parse(output)).map((secret) => secret.name) : null;
+}
+
+/** Makes the key that encrypts secrets, once. A present key is never replaced: nothing could be decrypted any more. */
+async function ensureSecretsKey(worker: string, present: readonly string[] | null, world: Surroundings): Promise<void> {
+  if (present?.includes(SECRETS_KEY)) return;
+  const isMade =
+    present !== null &&
+    (await world.ask(["secret", "put", SECRETS_KEY, "--name", worker], `${makeSecretsKey()}\n`)).code === 0;
+  if (!isMade)
+    world.say(
+      `${SECRETS_KEY} could not be made. Without it, Sluice refuses to store secrets of blocks. Deploy again, or see docs/secrets.md.`,
+    );
+}
+
+function adviseOnKeys(worker: string, set: readonly string[], world: Surroundings): void {
   if (KEYS.some((key) => set.includes(key))) return;
   world.say(
     `Sluice has no key yet and refuses everything but its health check. Set one:\n\n` +

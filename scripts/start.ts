@@ -4,6 +4,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
 import { SETTINGS } from "../src/env.ts";
 import { DataInUse, type DataLock, lockData } from "./data-lock.ts";
+import { keepSecretsKey } from "./secrets-key.ts";
 import { type LocalServer, startLocalServer } from "./local-server.ts";
 
 const HELP = `npm start [-- options]: runs Sluice on this machine.
@@ -16,6 +17,7 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
 
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
 SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
+SLUICE_SECRETS_KEY  the key that encrypts secrets; without it, one is kept in the folder of the data
 SLUICE_ALLOWED_HOSTS  names that clients may call it by besides localhost and the like, and --host: sluice.lan,192.168.1.5
 PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it; so are …_METHODS, …_HEADERS
 PREFECT_SERVER_…  all other settings of docs/settings.md`;
@@ -148,7 +150,11 @@ if (problem?.code === "EADDRINUSE")
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
 const lock = lockOrGiveUp(options.data);
-stopOnSignals(await startLocalServer({ host, port, data: options.data, vars, inspect }), lock);
+const ownKey: Record<string, string> = process.env["SLUICE_SECRETS_KEY"]
+  ? {}
+  : { SLUICE_SECRETS_KEY: keepSecretsKey(options.data) };
+const all = { ...vars, ...ownKey };
+stopOnSignals(await startLocalServer({ host, port, data: options.data, vars: all, inspect }), lock);
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.

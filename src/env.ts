@@ -56,6 +56,12 @@ const Databases = Json.pipe(
     ),
 );
 
+/** Keys of 32 bytes in base64, with commas between them. */
+const SecretsKeys = z
+  .string()
+  .transform(itemsOf)
+  .pipe(z.array(z.string().regex(/^[A-Za-z0-9+/]{43}=$/, "a key is 32 bytes in base64")));
+
 /** A list with commas between its items. */
 const List = z.string().transform(itemsOf);
 
@@ -105,6 +111,7 @@ const Variables = z.object({
   mode: setting(z.enum(["local", "deployed"]), "deployed", "SLUICE_MODE"),
   apiKey: setting(z.string().min(1).nullable(), null, "SLUICE_API_KEY"),
   authString: setting(z.string().includes(":").nullable(), null, "SLUICE_AUTH_STRING"),
+  secretsKeys: setting(SecretsKeys, [], "SLUICE_SECRETS_KEY"),
   allowedHosts: setting(Hosts, [], "SLUICE_ALLOWED_HOSTS"),
   cors: z.object({
     origins: corsList("ALLOWED_ORIGINS"),
@@ -216,8 +223,11 @@ function settingsOf(env: Env) {
   const { mode, cors, services, ...rest } = data;
   checkDatabases(env, rest.databases);
   const local = mode === "local";
+  const secretsKeys = [...laterKeys(env), ...rest.secretsKeys];
   return {
     ...rest,
+    /** The keys that encrypt the keys of workspaces. The first one encrypts, and all decrypt. */
+    secretsKeys,
     /** Whether this is `npm start` or a test, not a deployed Worker. */
     local,
     /** Prefect: pages of all origins may send everything. A local server has no key, so its origins must be listed. */
@@ -228,6 +238,26 @@ function settingsOf(env: Env) {
     },
     services: { ...services, db_vacuum: { enabled: services.db_vacuum.types.length > 0, ...services.db_vacuum } },
   };
+}
+
+/**
+ * The keys that replace `SLUICE_SECRETS_KEY`: `SLUICE_SECRETS_KEY_2`, `SLUICE_SECRETS_KEY_3` and so on, the highest number
+ * first. Nobody can read a secret of a Worker, so a new key has a name of its own.
+ */
+function laterKeys(env: Env): string[] {
+  const numbered = Object.entries(env).flatMap(([name, value]) => {
+    const [, number] = /^SLUICE_SECRETS_KEY_(\d+)$/.exec(name) ?? [];
+    return number !== undefined && typeof value === "string" && value !== ""
+      ? [{ name, number: Number(number), value }]
+      : [];
+  });
+  return numbered
+    .toSorted((one, other) => other.number - one.number)
+    .flatMap(({ name, value }) => {
+      const { data, error } = SecretsKeys.safeParse(value);
+      if (error) throw new z.ZodError(error.issues.map((issue) => ({ ...issue, path: [name] })));
+      return data;
+    });
 }
 
 /** The database of a binding; undefined if the Worker has no such binding. */

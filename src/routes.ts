@@ -1,5 +1,8 @@
 /** The list of all routes and WebSocket routes. */
 import type { Route } from "#http/route";
+import { blockDocumentRoutes } from "#resources/block-documents/routes";
+import { blockSchemaRoutes } from "#resources/block-schemas/routes";
+import { blockTypeRoutes } from "#resources/block-types/routes";
 import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
 import { ownDeploymentRoutes } from "#resources/deployments/own-routes";
@@ -26,6 +29,9 @@ export const routes: readonly Route[] = [
   ...automationRoutes,
   ...rootRoutes,
   ...adminRoutes,
+  ...blockDocumentRoutes,
+  ...blockSchemaRoutes,
+  ...blockTypeRoutes,
   ...concurrencyLimitRoutes,
   ...concurrencyLimitV2Routes,
   ...deploymentRoutes,

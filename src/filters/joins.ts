@@ -1,6 +1,7 @@
 /** Filters one resource by other resources. Has the joins between the tables, and makes SQL conditions from filters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type * as z from "zod";
+import { block_document, block_schema, block_type } from "#db/tables/block";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -8,6 +9,7 @@ import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { ALWAYS, anyId, combine, type Criterion, inWorkspace } from "./clause";
+import { blockDocumentFilter, blockSchemaFilter, blockTypeFilter } from "./blocks";
 import {
   deploymentFilter,
   flowFilter,
@@ -29,6 +31,9 @@ const RESOURCES = {
   work_pools: { table: work_pool, filter: workPoolFilter },
   work_queues: { table: work_queue, filter: workQueueFilter },
   variables: { table: variable, filter: variableFilter },
+  block_types: { table: block_type, filter: blockTypeFilter },
+  block_schemas: { table: block_schema, filter: blockSchemaFilter },
+  block_documents: { table: block_document, filter: blockDocumentFilter },
 };
 
 interface Resource {
@@ -115,6 +120,12 @@ const WAYS: Record<Root, Way[]> = {
   work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, onward: fromWorkQueue }],
   work_queues: [toWorkPool, ...fromWorkQueue],
   variables: [],
+  block_types: [{ to: "block_schemas", here: block_type.id, there: block_schema.block_type_id }],
+  block_schemas: [],
+  block_documents: [
+    { to: "block_types", here: block_document.block_type_id, there: block_type.id },
+    { to: "block_schemas", here: block_document.block_schema_id, there: block_schema.id },
+  ],
 };
 
 /** Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one. */

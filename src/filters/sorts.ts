@@ -2,6 +2,7 @@
 import { getTableColumns, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import * as z from "zod";
 import { uuidText } from "#db/short/ids";
+import { block_document } from "#db/tables/block";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -33,6 +34,18 @@ export const VariableSort = z
   .enum(["CREATED_DESC", "UPDATED_DESC", "NAME_DESC", "NAME_ASC"])
   .meta({ id: "VariableSort" });
 export type VariableSort = z.output<typeof VariableSort>;
+
+export const BlockDocumentSort = z
+  .enum(["NAME_DESC", "NAME_ASC", "BLOCK_TYPE_AND_NAME_ASC"])
+  .meta({ id: "BlockDocumentSort" });
+type BlockDocumentSort = z.output<typeof BlockDocumentSort>;
+
+/** The order of documents. Of two documents with the same name, the order is that of their ids. */
+export function orderOfDocuments(sort: BlockDocumentSort): SQL {
+  const { name, block_type_name, id } = block_document;
+  if (sort === "BLOCK_TYPE_AND_NAME_ASC") return sql`${block_type_name}, ${name}, ${id}`;
+  return sort === "NAME_DESC" ? sql`${name} desc, ${id} desc` : sql`${name}, ${id}`;
+}
 
 interface Sorts {
   flow_runs: FlowRunSort;

@@ -1,6 +1,14 @@
 /** Counts the rows of all tables once a day, and how many bytes they use, for `GET /admin/database`. */
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { getTableName } from "drizzle-orm";
+import {
+  block_document,
+  block_document_reference,
+  block_schema,
+  block_schema_reference,
+  block_type,
+} from "#db/tables/block";
+import { data_key } from "#db/tables/data-key";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import {
@@ -52,6 +60,12 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [work_queue, "other"],
   [concurrency_limit, "other"],
   [variable, "other"],
+  [block_type, "other"],
+  [block_schema, "other"],
+  [block_schema_reference, "other"],
+  [block_document, "other"],
+  [block_document_reference, "other"],
+  [data_key, "other"],
   [configuration, "other"],
   [dead_letter, "other"],
   [sweep_mark, "other"],

@@ -2,6 +2,7 @@
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
+import { rewrapKeys } from "#secrets/rewrap";
 import { archiveEvents } from "#services/archive-events";
 import { archiveLogs } from "#services/archive-logs";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
@@ -61,6 +62,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "pack old events", run: repackEvents },
     { name: "pack old logs", run: packOldLogs },
     { name: "shorten rows", run: shortenRows },
+    { name: "encrypt keys anew", run: async (tools) => void (await rewrapKeys(tools)) },
     { name: "watch the database's size", run: watchSize },
     { name: "take the census", run: takeCensus },
   ],

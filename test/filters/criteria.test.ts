@@ -215,6 +215,40 @@ const VARIABLES: Cases<"variables"> = [
   [{ operator: "or_", name: { like_: "stage" }, tags: { is_null_: true } }, "v2 v3"],
 ];
 
+const BLOCK_TYPES: Cases<"block_types"> = [
+  [{}, "b1 b2"],
+  [{ name: { like_: "PUMP" } }, "b1 b2"],
+  [{ name: { like_: "ing" } }, "b2"],
+  [{ name: { like_: "" } }, "b1 b2"],
+  [{ slug: { any_: ["pump", "none"] } }, "b1"],
+  [{ slug: { any_: [] } }, ""],
+];
+
+const BLOCK_SCHEMAS: Cases<"block_schemas"> = [
+  [{}, "s1 s2 s3"],
+  [{ id: { any_: ids("s2 s3") } }, "s2 s3"],
+  [{ block_type_id: { any_: ids("b1") } }, "s1 s2"],
+  [{ version: { any_: ["1.0"] } }, "s1 s3"],
+  [{ block_capabilities: { all_: ["read"] } }, "s1 s2"],
+  [{ block_capabilities: { all_: ["write", "read"] } }, "s1"],
+  [{ block_capabilities: { all_: [] } }, "s1 s2 s3"],
+  [{ block_capabilities: { all_: ["rea"] } }, ""],
+  [{ operator: "or_", version: { any_: ["2.0"] }, block_type_id: { any_: ids("b2") } }, "s2 s3"],
+];
+
+const BLOCK_DOCUMENTS: Cases<"block_documents"> = [
+  [{}, "o1 o2 o3"],
+  [{ is_anonymous: null }, "o1 o2 o3 o4"],
+  [{ is_anonymous: {} }, "o1 o2 o3 o4"],
+  [{ is_anonymous: { eq_: true } }, "o4"],
+  [{ id: { any_: ids("o1 o4") } }, "o1"],
+  [{ id: { any_: ids("o1 o4") }, is_anonymous: null }, "o1 o4"],
+  [{ block_type_id: { any_: ids("b2") } }, "o3"],
+  [{ name: { any_: ["main"] } }, "o1 o3"],
+  [{ name: { like_: "PAR" } }, "o2"],
+  [{ operator: "or_", id: { any_: ids("o4") } }, "o1 o2 o3 o4"],
+];
+
 const under = <R extends Root>(root: R, cases: Cases<R>) => ({
   root,
   cases: cases.map(([filter, found]) => ({ filter, found })),
@@ -228,10 +262,22 @@ describe.for([
   under("work_pools", WORK_POOLS),
   under("work_queues", WORK_QUEUES),
   under("variables", VARIABLES),
+  under("block_types", BLOCK_TYPES),
+  under("block_schemas", BLOCK_SCHEMAS),
+  under("block_documents", BLOCK_DOCUMENTS),
 ])("the filter of $root", ({ root, cases }) => {
   test.for(cases)("$filter finds '$found'", async ({ filter, found }, { expect }) => {
     expect(await find(root, { [root]: filter })).toBe(found);
   });
+});
+
+test("block types and documents are found by their schemas, and documents by their types", async ({ expect }) => {
+  const block_schemas: FiltersInput["block_schemas"] = { version: { any_: ["2.0"] } };
+  expect(await find("block_types", { block_schemas })).toBe("b1");
+  expect(await find("block_documents", { block_documents: {}, block_schemas })).toBe("o2");
+  expect(await find("block_documents", { block_documents: {}, block_types: { slug: { any_: ["pump"] } } })).toBe(
+    "o1 o2",
+  );
 });
 
 test("without a filter all rows of the workspace are found", async ({ expect }) => {

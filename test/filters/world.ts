@@ -6,6 +6,7 @@ import { env } from "cloudflare:test";
 import { type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { z } from "zod";
+import { blockDocumentFilter, blockSchemaFilter, blockTypeFilter } from "#filters/blocks";
 import {
   deploymentFilter,
   flowFilter,
@@ -29,6 +30,9 @@ export const TABLES: Record<Root, string> = {
   work_pools: "work_pool",
   work_queues: "work_queue",
   variables: "variable",
+  block_types: "block_type",
+  block_schemas: "block_schema",
+  block_documents: "block_document",
 };
 
 export interface FiltersInput {
@@ -39,6 +43,9 @@ export interface FiltersInput {
   work_pools?: z.input<typeof workPoolFilter.field>;
   work_queues?: z.input<typeof workQueueFilter.field>;
   variables?: z.input<typeof variableFilter.field>;
+  block_types?: z.input<typeof blockTypeFilter.field>;
+  block_schemas?: z.input<typeof blockSchemaFilter.field>;
+  block_documents?: z.input<typeof blockDocumentFilter.field>;
 }
 
 /** The id of a row by its short name: `r1` is the first flow run. */
@@ -130,6 +137,26 @@ const queue = (id: string, name: string, poolId: string) => ({
   priority: 1,
   status: "READY",
 });
+const blockType = (id: string, name: string, slug: string) => ({ ...thing(id, name), slug, is_protected: 0 });
+const blockSchema = (id: string, type: string, version: string, capabilities: string[]) => ({
+  id: idOf(id),
+  created: 1,
+  updated: 1,
+  checksum: `sha256:${id}`,
+  version,
+  block_type_id: idOf(type),
+  capabilities: JSON.stringify(capabilities),
+  fields: "{}",
+});
+const blockDocument = (id: string, name: string, schema: string, type: string, isAnonymous = 0) => ({
+  ...thing(id, name),
+  is_anonymous: isAnonymous,
+  block_type_id: idOf(type),
+  block_type_name: type,
+  block_schema_id: idOf(schema),
+  data: "{}",
+  secrets: "[]",
+});
 export const FLOW_RUNS = [
   flowRun(
     run("r1", "Swift-Otter", ["red", "blue"], ["COMPLETED", "Completed"], { expected: 90, start: 100, end: 200 }),
@@ -212,6 +239,24 @@ const WORLD: [string, Row[]][] = [
   ["flow_run", FLOW_RUNS],
   ["task_run", TASK_RUNS],
   ["variable", [tagged("v1", "region", ["x"]), tagged("v2", "REGION_EU", []), tagged("v3", "stage", ["x", "y"])]],
+  ["block_type", [blockType("b1", "Pump", "pump"), blockType("b2", "pumping Station", "pumping-station")]],
+  [
+    "block_schema",
+    [
+      blockSchema("s1", "b1", "1.0", ["read", "write"]),
+      blockSchema("s2", "b1", "2.0", ["read"]),
+      blockSchema("s3", "b2", "1.0", []),
+    ],
+  ],
+  [
+    "block_document",
+    [
+      blockDocument("o1", "main", "s1", "b1"),
+      blockDocument("o2", "spare", "s2", "b1"),
+      blockDocument("o3", "main", "s3", "b2"),
+      blockDocument("o4", "anonymous-4", "s1", "b1", 1),
+    ],
+  ],
 ];
 
 /** Inserts the rows into both workspaces. A filter of the first workspace must not find a row of the second. */
@@ -251,6 +296,9 @@ export function parse(filters: FiltersInput): Filters {
     work_pools: workPoolFilter.field.parse(filters.work_pools),
     work_queues: workQueueFilter.field.parse(filters.work_queues),
     variables: variableFilter.field.parse(filters.variables),
+    block_types: blockTypeFilter.field.parse(filters.block_types),
+    block_schemas: blockSchemaFilter.field.parse(filters.block_schemas),
+    block_documents: blockDocumentFilter.field.parse(filters.block_documents),
   };
 }
 

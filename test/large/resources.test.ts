@@ -1,6 +1,7 @@
 /** Pages of other resources with long values: a page is complete, and no round trip reads more than one portion. */
 import { expect, test } from "vitest";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
+import { blockWorld, refer } from "../resources/blocks-world";
 import { MOST_READ, readLarge, text } from "./support";
 
 type Thing = Record<string, unknown> & { id: string; name: string };
@@ -25,10 +26,33 @@ async function expectWhole(path: string, body: unknown, things: readonly Thing[]
   const shown = (Array.isArray(list.body) ? list.body : list.body["results"]) as Thing[];
   const ids = new Set(things.map(({ id }) => id));
   const single = await Promise.all(things.map(async (thing) => (await api<Thing>("GET", one(thing))).body));
-  const byName = (a: Thing, b: Thing) => (a.name < b.name ? -1 : 1);
-  expect(shown.filter(({ id }) => ids.has(id)).toSorted(byName)).toEqual(single.toSorted(byName));
+  const byId = (a: Thing, b: Thing) => (a.id < b.id ? -1 : 1);
+  expect(shown.filter(({ id }) => ids.has(id)).toSorted(byId)).toEqual(single.toSorted(byId));
   expect(list.largest).toBeLessThan(MOST_READ);
 }
+
+test("block documents with documents inside them, and block schemas", async () => {
+  const { make, type, schema } = await blockWorld(["secret"]);
+  const inner = await make({ secret: text(300_000) });
+  const ids = { block_type_id: type, block_schema_id: schema };
+  const documents = await made(8, (index, isLong) =>
+    api("POST", "/block_documents/", {
+      name: unique("large"),
+      ...ids,
+      data: isLong ? { secret: text(200_000), open: text(200_000), inner: refer(inner) } : { index },
+    }),
+  );
+  const one = ({ id }: Thing) => `/block_documents/${id}?include_secrets=true`;
+  const filter = { block_documents: { name: { like_: "large" } }, include_secrets: true };
+  await expectWhole("/block_documents/filter", filter, documents, one);
+
+  const fields = { type: "object", title: "large", description: text(400_000) };
+  const schemas = await made(6, (index) =>
+    api("POST", "/block_schemas/", { fields: { ...fields, index }, block_type_id: type, version: `v${index}` }),
+  );
+  const among = { block_schemas: { id: { any_: schemas.map(({ id }) => id) } } };
+  await expectWhole("/block_schemas/filter", among, schemas, ({ id }) => `/block_schemas/${id}`);
+});
 
 test("deployments and their versions", async () => {
   const flow = await aFlow();

@@ -1,5 +1,6 @@
 import { afterAll, expect, test, vi } from "vitest";
 import { aFlow, aFlowRun, api, unique } from "../support/world";
+import { blockWorld } from "../resources/blocks-world";
 import { ask, BAD_JSON, BAD_TIMES, failingJobs, poisoned, type Place, type Question } from "./world";
 
 vi.spyOn(console, "error").mockImplementation(() => {});
@@ -68,6 +69,43 @@ const SUBJECTS: readonly Subject[] = [
       count("/variables/count"),
       read(`/variables/${healthy}`, healthy),
       read(`/variables/${bad}`, bad),
+    ],
+  },
+  {
+    name: "a block type",
+    make: async () => (await blockWorld()).type,
+    json: [],
+    times: ["block_type.created", "block_type.updated"],
+    questions: (healthy, bad) => [
+      list("/block_types/filter", [healthy, bad]),
+      read(`/block_types/${healthy}`, healthy),
+      read(`/block_types/${bad}`, bad),
+    ],
+  },
+  {
+    name: "a block schema",
+    make: async () => (await blockWorld()).schema,
+    json: ["block_schema.fields", "block_schema.capabilities"],
+    times: ["block_schema.created", "block_schema.updated"],
+    questions: (healthy, bad) => [
+      list("/block_schemas/filter", [healthy, bad]),
+      list("/block_schemas/filter", [], { block_schemas: { block_capabilities: { all_: ["x"] } } }),
+      { method: "GET", path: "/block_capabilities/", shows: [] },
+      read(`/block_schemas/${healthy}`, healthy),
+      read(`/block_schemas/${bad}`, bad),
+    ],
+  },
+  {
+    name: "a block document",
+    make: async () => (await (await blockWorld(["s"])).make({ s: "x", a: 1 })).id,
+    json: ["block_document.data", "block_document.secrets"],
+    times: ["block_document.created", "block_document.updated"],
+    questions: (healthy, bad) => [
+      list("/block_documents/filter", [healthy, bad]),
+      list("/block_documents/filter", [healthy, bad], { include_secrets: true }),
+      count("/block_documents/count"),
+      read(`/block_documents/${healthy}`, healthy),
+      read(`/block_documents/${bad}?include_secrets=true`, bad),
     ],
   },
   {

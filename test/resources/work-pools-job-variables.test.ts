@@ -47,11 +47,6 @@ describe("defaults of a template", () => {
       detail: `${PREFIX}Validation failed for field 'a'. Failure reason: None is not of type 'string'`,
     },
     {
-      name: "a block that is not there",
-      template: template({ a: { default: { $ref: { block_document_id: "6e0a1f9e-0000-4000-8000-000000000000" } } } }),
-      detail: "Block not found.",
-    },
-    {
       name: "of a schema that is none",
       template: template({ a: { type: "strung" } }),
       detail: "Invalid schema: 'strung' is not valid under any of the given schemas",

@@ -52,7 +52,8 @@ function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {})
   const ok = (output = ""): Outcome => ({ code: 0, output });
   const bad: Outcome = { code: 1, output: "it broke" };
   const refused = (output: string): Outcome => ({ code: 1, output });
-  const run = async (args: readonly string[]): Promise<Outcome> => {
+  const inputs = new Map<string, string | undefined>();
+  const run = async (args: readonly string[], input?: string): Promise<Outcome> => {
     const line = args.join(" ");
     asked.push(line);
     if (Object.keys(broken).some((command) => line.startsWith(command))) return bad;
@@ -71,6 +72,10 @@ function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {})
         return ok();
       case "secret list":
         return ok(JSON.stringify([...secrets].map((secret) => ({ name: secret, type: "secret_text" }))));
+      case "secret put":
+        secrets.add(name);
+        inputs.set(name, input);
+        return ok();
       case "r2 bucket":
         return options.r2 ? bucket(name, args[3] ?? "") : refused(NO_R2);
       case "deployments status":
@@ -100,6 +105,7 @@ function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {})
     bound,
     options,
     secrets,
+    inputs,
     asked,
     written,
     said,
@@ -123,12 +129,30 @@ describe("npm run deploy", () => {
     expect([...account.queues]).toEqual(["events", "events-dead"]);
     expect([...account.buckets]).toEqual(["archive"]);
     expect(account.bound).toEqual(["ARCHIVE"]);
-    expect(account.asked.slice(-3)).toEqual([
+    expect(account.asked.slice(-4)).toEqual([
       `d1 migrations apply sluice --remote --config ${DEPLOYED_CONFIG}`,
       `deploy --config ${DEPLOYED_CONFIG}`,
       "secret list --name sluice --format json",
+      "secret put SLUICE_SECRETS_KEY --name sluice",
     ]);
     expect(account.written.get(DEPLOYED_CONFIG)).toContain("11111111-2222-3333-4444-555555555555");
+  });
+
+  test("makes the key of secrets once, and shows it to nobody", async () => {
+    const account = anAccount();
+    await deploy(TOML, [], account.world);
+    const key = account.inputs.get("SLUICE_SECRETS_KEY");
+    expect(key).toMatch(/^[A-Za-z0-9+/]{43}=\n$/);
+    expect(JSON.stringify([account.asked, account.said, [...account.written]])).not.toContain(key?.trim());
+    await deploy(TOML, [], account.world);
+    expect(account.inputs.get("SLUICE_SECRETS_KEY")).toBe(key);
+  });
+
+  test("does not make the key if the secrets cannot be listed", async () => {
+    const account = anAccount({ "secret list": true });
+    await deploy(TOML, [], account.world);
+    expect([...account.inputs]).toEqual([]);
+    expect(account.said.join("\n")).toContain("SLUICE_SECRETS_KEY could not be made");
   });
 
   test("creates and migrates every database of wrangler.toml before it deploys", async () => {
@@ -140,7 +164,7 @@ database_id = "00000000-0000-0000-0000-000000000000"
 migrations_dir = "migrations"`;
     await deploy(`${TOML}\n${second}`, [], account.world);
     expect([...account.databases.keys()]).toEqual(["sluice", "sluice-2"]);
-    expect(account.asked.slice(-4, -1)).toEqual([
+    expect(account.asked.slice(-5, -2)).toEqual([
       `d1 migrations apply sluice --remote --config ${DEPLOYED_CONFIG}`,
       `d1 migrations apply sluice-2 --remote --config ${DEPLOYED_CONFIG}`,
       `deploy --config ${DEPLOYED_CONFIG}`,

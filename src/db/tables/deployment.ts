@@ -44,6 +44,13 @@ export const deployment = sqliteTable(
     index("deployment_work_queue")
       .on(t.workspace_id, t.work_queue_id)
       .where(sql`work_queue_id is not null`),
+    // The few deployments that name block documents.
+    index("deployment_infrastructure_document")
+      .on(t.workspace_id, t.infrastructure_document_id)
+      .where(sql`infrastructure_document_id is not null`),
+    index("deployment_storage_document")
+      .on(t.workspace_id, t.storage_document_id)
+      .where(sql`storage_document_id is not null`),
     // READY served deployments by their last poll. The objects of work pools store the polls of pools.
     index("deployment_served")
       .on(t.last_polled)

@@ -80,6 +80,10 @@ export const flow_run = sqliteTable(
     uniqueIndex("flow_run_idempotency")
       .on(t.workspace_id, t.flow_id, t.idempotency_key)
       .where(sql`idempotency_key is not null`),
+    // The few runs that name a block document.
+    index("flow_run_infrastructure_document")
+      .on(t.workspace_id, t.infrastructure_document_id)
+      .where(sql`infrastructure_document_id is not null`),
     // The subflow of a parent's task run.
     index("flow_run_parent")
       .on(t.workspace_id, t.parent_task_run_id)

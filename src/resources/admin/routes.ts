@@ -1,10 +1,11 @@
 /** The routes under /admin. */
 import { namedObject } from "#wire/named";
 import * as z from "zod";
+import { RESULT_STORAGE } from "#db/rows/blocks";
 import { PREFECT_VERSION } from "#http/api-version";
 import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
-import { notFound, refused, unprocessable } from "#lib/api-error";
+import { notFound, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
 import { readArchiveSize, restore, RestoreRequest, RestoreResult } from "#resources/admin/archive";
 import { DatabaseSize, readDatabase } from "#resources/admin/database";
@@ -18,12 +19,10 @@ import {
 } from "#resources/admin/dead-letters";
 import { printSettings, Settings } from "#resources/admin/settings";
 import { ConfigurationStore } from "#resources/admin/store";
+import { setResultStorage } from "#resources/block-documents/result-storage";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
-
-/** Prefect: the key in Prefect's configuration. */
-const RESULT_STORAGE = "server-default-result-storage";
 
 const ServerDefaultResultStorage = namedObject("ServerDefaultResultStorage", {
   default_result_storage_block_id: UuidText.nullable(),
@@ -106,10 +105,7 @@ export const adminRoutes = [
       response: ServerDefaultResultStorage,
       errors: [404],
     },
-    ({ body }) => {
-      // This server stores no blocks, so no block has this id.
-      throw refused(404, `Block document ${body.default_result_storage_block_id} not found.`);
-    },
+    ({ body, tools }) => setResultStorage(tools, body.default_result_storage_block_id),
   ),
   route(
     {

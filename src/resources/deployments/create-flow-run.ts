@@ -1,6 +1,7 @@
 /** `POST /deployments/{id}/create_flow_run`, alone and in bulk: creates runs of a deployment. */
 import type * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
+import { checkDocuments } from "#db/rows/blocks";
 import { ApiError, notFound, refused } from "#lib/api-error";
 import { schemaSteps } from "#lib/json-schema";
 import { UnusableSchema } from "#lib/json-schema/schema";
@@ -27,6 +28,7 @@ import {
   createFlowRuns,
   type FlowRunDraft,
 } from "#resources/flow-runs/create-flow-run";
+import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { ensureQueue } from "#resources/work-pools/queues";
@@ -69,10 +71,11 @@ async function createAsRead(tools: Tools, id: string, body: DeploymentFlowRunCre
 }
 
 async function draftOfOne(tools: Tools, origin: Origin, body: DeploymentFlowRunCreate): Promise<FlowRunDraft> {
+  await checkDocuments(tools, [body.infrastructure_document_id]);
   const merged = mergedParameters(origin, body);
   const parameters = fillIn(merged, await readVariables(tools, [merged]), "flow run");
   if (isEnforced(origin, body)) enforceSchema(parameters, schemaOf(origin), "creating flow run");
-  checkVariables(origin, body);
+  await checkVariables(tools, origin, body);
   if (body.work_queue_name && !origin.pool) {
     throw refused(
       400,
@@ -112,7 +115,9 @@ export async function createManyFromDeployment(
     }
     const place = await placeOf(tools, origin, body, places);
     try {
-      const parameters = checkOne(origin, body, hydrate(mergedParameters(origin, body), variables), checks);
+      await checkDocuments(tools, [body.infrastructure_document_id]);
+      const hydrated = hydrate(mergedParameters(origin, body), variables);
+      const parameters = await checkOne(tools, { origin, body }, hydrated, checks);
       outcomes.push(draftOf(tools, origin, body, { parameters, place }));
     } catch (error) {
       outcomes.push(failure(error));
@@ -152,12 +157,17 @@ interface Checks {
   byOrigin: Map<Origin, (parameters: Json) => string | undefined>;
 }
 
-function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Json, checks: Checks): Json {
+async function checkOne(
+  tools: Tools,
+  { origin, body }: { origin: Origin; body: DeploymentFlowRunCreate },
+  parameters: Json,
+  checks: Checks,
+): Promise<Json> {
   if (isEnforced(origin, body)) {
     const problem = checkOf(origin, checks)(parameters);
     if (problem) throw refused(409, `Parameter validation failed: ${problem}`);
   }
-  checkVariables(origin, body, checks.steps);
+  await checkVariables(tools, origin, body, checks.steps);
   if (body.work_queue_name && !origin.pool) {
     throw refused(
       400,
@@ -224,9 +234,15 @@ const schemaOf = ({ row }: Origin) => readOptionalJson<unknown>(row.parameter_op
 const isEnforced = ({ row }: Origin, body: DeploymentFlowRunCreate) =>
   body.enforce_parameter_schema ?? row.enforce_parameter_schema === 1;
 
-function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate, steps?: Steps): void {
+async function checkVariables(
+  tools: Tools,
+  { row, pool }: Origin,
+  body: DeploymentFlowRunCreate,
+  steps?: Steps,
+): Promise<void> {
   if (!pool) return;
-  validateRunVariables(templateOf(pool), readJson<Json>(row.job_variables), body.job_variables, "creating", steps);
+  const template = await withBlockDefaults(tools, templateOf(pool));
+  validateRunVariables(template, readJson<Json>(row.job_variables), body.job_variables, "creating", steps);
 }
 
 type Place = Pick<FlowRunDraft, "work_queue_id" | "work_queue_name">;

@@ -4,6 +4,7 @@
  */
 import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson } from "#db/database";
+import { checkDocuments } from "#db/rows/blocks";
 import { type DeploymentColumns, deployments, type ScheduleRow } from "#db/rows/deployments";
 import { newColumns } from "#db/workspace-store";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
@@ -21,6 +22,7 @@ import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/dep
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/parameters";
+import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL, type WorkPoolRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
@@ -35,7 +37,11 @@ export async function createDeployment(
   body: DeploymentCreate,
 ): Promise<{ row: DeploymentRow; created: boolean }> {
   const pool = await findPool(tools, body.work_pool_name);
-  if (pool && pool.name !== AGENT_POOL) validateDeploymentVariables(templateOf(pool), body.job_variables, "creating");
+  if (pool && pool.name !== AGENT_POOL && Object.keys(body.job_variables ?? {}).length > 0) {
+    const template = await withBlockDefaults(tools, templateOf(pool));
+    validateDeploymentVariables(template, body.job_variables, "creating");
+  }
+  await checkDocumentsOf(tools, body);
   const store = new DeploymentStore(tools);
   for (let tries = 0; tries < TRIES; tries++) {
     const { existing, labels } = await readAround(tools, store, body);
@@ -63,6 +69,17 @@ export async function createDeployment(
     if (row) return { row, created: !existing };
   }
   throw unavailable("The deployment is being changed by others.", 1);
+}
+
+/** Throws 409 for a block document that does not exist. */
+async function checkDocumentsOf(tools: Tools, body: DeploymentCreate): Promise<void> {
+  const refusal = (what: string) => (id: string) =>
+    conflict(
+      `Error creating deployment. Could not find ${what} block with id: ${id}. This usually occurs when applying a` +
+        " deployment specification that was built against a different Prefect database / workspace.",
+    );
+  await checkDocuments(tools, [body.infrastructure_document_id], refusal("infrastructure"));
+  await checkDocuments(tools, [body.storage_document_id], refusal("storage"));
 }
 
 /** Reads the deployment, if any, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
@@ -114,6 +131,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   const limitId = body.global_concurrency_limit_id;
   if (limitId && !(await new ConcurrencyLimitStore(tools).read({ id: limitId }))) throw notFound("Concurrency limit");
+  await checkDocuments(tools, [body.infrastructure_document_id]);
   // Prefect: if the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);

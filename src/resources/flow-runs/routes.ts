@@ -2,6 +2,7 @@
 import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { sql } from "drizzle-orm";
+import { checkDocuments } from "#db/rows/blocks";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { latenessOf, selectHistory } from "#db/run-estimates";
 import { flow_run } from "#db/tables/flow-run";
@@ -113,6 +114,7 @@ export const flowRunRoutes = [
     },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
+      await checkDocuments(tools, [body.infrastructure_document_id]);
       const queue = pool ? await findQueue(tools, pool, body.work_queue_name ?? null) : null;
       const { run, created } = await createFlowRun(tools, {
         ...draft,

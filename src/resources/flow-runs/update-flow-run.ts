@@ -10,6 +10,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { missingObject, notFound, refused } from "#lib/api-error";
 import { forget } from "#orchestration/recent-runs";
+import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import type { Tools } from "#tools";
 import { FlowRunPolicy } from "#wire/runs";
@@ -61,7 +62,8 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
   if (row.deployment === null) throw refused(400, "A deployment for the flow run could not be found");
   if (row.template === null) return;
   const ofDeployment = readJson<Record<string, unknown>>(row.job_variables ?? "{}");
-  validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
+  const template = await withBlockDefaults(tools, readJson<Record<string, unknown>>(row.template));
+  validateRunVariables(template, ofDeployment, variables, "updating");
 }
 
 /** Adds labels to a run, in one statement, so two concurrent requests both succeed. Throws 404 for an unknown run. */

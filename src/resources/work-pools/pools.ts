@@ -7,6 +7,7 @@ import type { Event } from "#events/event";
 import { conflict, integrityConflict, refused } from "#lib/api-error";
 import { poolChanged, readLiveness, workPool } from "#objects/work-pool/client";
 import { announce, poolEvent, poolStatusEvent, queueEvent, updatesOf } from "#resources/work-pools/announce";
+import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import type { WorkPoolCreate, WorkPoolUpdate, WorkQueueCreate } from "#resources/work-pools/schema";
 import { narrowed, poolStatus, printWorkPool } from "#resources/work-pools/show";
@@ -109,7 +110,7 @@ export function creationEvents(tools: Tools, pool: WorkPoolRow, queue: WorkQueue
 /** `POST /work_pools/` */
 export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
   if (isReserved(body.name)) throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use.");
-  validateTemplateDefaults(body.base_job_template ?? {});
+  validateTemplateDefaults(await withBlockDefaults(tools, body.base_job_template ?? {}));
   const { pool, queue } = await orTaken(insertPool(tools, body), "A work pool with this name already exists.");
   await poolChanged(tools, pool.name);
   announce(tools, creationEvents(tools, pool, queue));

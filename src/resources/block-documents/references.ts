@@ -1,0 +1,30 @@
+/** The references to other documents in the data of a document. Pure. */
+import { refused } from "#lib/api-error";
+import { isObject } from "#lib/json-value";
+import type { Data } from "#resources/block-documents/secrets";
+import { Uuid } from "#wire/ids";
+
+/** A field whose value is another document. */
+export interface Reference {
+  name: string;
+  id: string;
+}
+
+/** Parts the references from the other data. Prefect: only the outermost fields may be references. Throws 400 for a faulty one. */
+export function partReferences(data: Data): { own: Data; references: Reference[] } {
+  const references: Reference[] = [];
+  const own = Object.entries(data).filter(([name, value]) => {
+    if (!isObject(value) || !Object.hasOwn(value, "$ref")) return true;
+    references.push({ name, id: idOf(name, value["$ref"]) });
+    return false;
+  });
+  return { own: Object.fromEntries(own), references };
+}
+
+function idOf(name: string, reference: unknown): string {
+  const id = isObject(reference) ? (reference["block_document_id"] ?? null) : null;
+  if (id === null) throw refused(400, `Received block reference without a block_document_id in key ${name}`);
+  const parsed = Uuid.safeParse(id);
+  if (parsed.success) return parsed.data;
+  throw refused(400, `The block_document_id in key ${name}: ${parsed.error.issues[0]?.message ?? "not a UUID"}`);
+}

@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type Data, hideSecrets, MASK, revealSecrets, secretPaths, unmask } from "#resources/block-documents/secrets";
+
+const key = fc.constantFrom("a", "b", "c", "__proto__");
+const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom(null, 1, true, "x", MASK, ""),
+    fc.array(tie("value"), { maxLength: 2 }),
+    tie("object"),
+  ),
+  object: fc.array(fc.tuple(key, tie("value")), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
+})).value;
+const data = fc.array(fc.tuple(key, value), { maxLength: 4 }).map((entries): Data => Object.fromEntries(entries));
+const pattern = fc.array(fc.constantFrom("a", "b", "c", "*", "__proto__"), { minLength: 1, maxLength: 3 });
+const fields = fc
+  .array(pattern, { maxLength: 4 })
+  .map((patterns) => ({ secret_fields: patterns.map((parts) => parts.join(".")) }));
+
+test("the masked data with the secrets are the data", () => {
+  fc.assert(
+    fc.property(data, fields, (data, fields) => {
+      const { shown, secrets } = hideSecrets(data, fields);
+      expect(revealSecrets(shown, secrets)).toEqual(data);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("masks that a client sends back mean the present values", () => {
+  fc.assert(
+    fc.property(data, fields, (data, fields) => {
+      expect(unmask(hideSecrets(data, fields).shown, data, fields)).toEqual(data);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the masked data have no text that is only in a secret field", () => {
+  fc.assert(
+    fc.property(data, fields, (data, fields) => {
+      const { shown, secrets } = hideSecrets(data, fields);
+      const marked = JSON.stringify(secrets.map(({ path }) => path));
+      for (const { path } of secrets) {
+        const at = path.reduce<unknown>((inner, name) => (inner as Data)[name], shown);
+        expect([
+          marked,
+          JSON.stringify(at)
+            .replaceAll(/"(?:a|b|c|__proto__)":|[{},]/g, "")
+            .replaceAll(`"${MASK}"`, ""),
+        ]).toEqual([marked, ""]);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+describe("the paths of secrets", () => {
+  test.for<[string[], string[][]]>([
+    [["value", "value"], [["value"]]],
+    [
+      ["headers.*", "url"],
+      [["headers"], ["url"]],
+    ],
+    [["a.b", "a.*"], [["a"]]],
+    [["a.*.b"], [["a"]]],
+    [["a.b.c", "a"], [["a"]]],
+  ])("of %j are %j", ([patterns, paths]) => {
+    expect(secretPaths({ secret_fields: patterns }).map(({ path }) => path)).toEqual(paths);
+  });
+
+  test.for([{}, { secret_fields: null }, { secret_fields: [1] }, null])("of %j are none", (fields) => {
+    expect(secretPaths(fields)).toEqual([]);
+  });
+});

@@ -1,0 +1,122 @@
+/** Secrets of blocks are encrypted in the database, and nothing else has them. */
+import { env } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import { parseSettings } from "#env";
+import { Database } from "#db/database";
+import { noCost } from "#lib/cost";
+import { rewrapKeys } from "#secrets/rewrap";
+import { askApp } from "../support/app";
+import { api, unique, WORKSPACE } from "../support/world";
+import { blockWorld, type Data, dataOf, refer, type Shown } from "../resources/blocks-world";
+
+const OLD = String(env.SLUICE_SECRETS_KEY);
+const NEW = btoa("n".repeat(32));
+
+/** All rows of all tables, as text. */
+async function dump(): Promise<string> {
+  const { results } = await env.DB.prepare(
+    "select name from sqlite_master where type = 'table' and name not like '\\_cf%' escape '\\' and name not like 'sqlite%'",
+  ).all<{ name: string }>();
+  const tables = await Promise.all(results.map(({ name }) => env.DB.prepare(`select * from "${name}"`).all()));
+  return JSON.stringify(tables.map((table) => table.results));
+}
+
+const read = async (id: string, settings: Record<string, string | undefined>) => {
+  const request = new Request(`http://sluice/api/block_documents/${id}?include_secrets=true`);
+  const response = await askApp(request, settings);
+  return { status: response.status, body: await response.json<Shown>() };
+};
+
+test("after a life with secrets, the database, the events and the answers without secrets have none of them", async () => {
+  const secret = unique("sesame");
+  const { make } = await blockWorld(["password", "headers.*"]);
+  const inner = await make({ password: secret, headers: { a: secret }, user: "me" });
+  const outer = await make({ password: `${secret}-2`, inner: refer(inner) });
+  await api("PATCH", `/block_documents/${inner.id}`, { data: { headers: { a: "********", b: secret } } });
+  await api("PATCH", `/block_documents/${outer.id}`, { data: { password: `${secret}-3`, inner: refer(inner) } });
+  expect(await dataOf(outer.id)).toEqual({
+    password: `${secret}-3`,
+    inner: { password: secret, headers: { a: secret, b: secret }, user: "me" },
+  });
+  const filter = { resource: { id_prefix: ["prefect.block-document."] } } as Data;
+  const events = async () => JSON.stringify((await api("POST", "/events/filter", { filter })).body);
+  await expect.poll(events).toContain("prefect.block-document.updated");
+  await api("DELETE", `/block_documents/${outer.id}`);
+  expect(await events()).not.toContain(secret);
+  expect(JSON.stringify((await api("POST", "/block_documents/filter", {})).body)).not.toContain(secret);
+  const rows = await dump();
+  expect(rows).toContain(inner.id);
+  expect(rows).not.toContain(secret);
+  expect(rows).not.toContain(btoa(secret));
+});
+
+test("two secrets with the same value look different", async () => {
+  const { make } = await blockWorld(["a", "b"]);
+  const { id } = await make({ a: "same", b: "same" });
+  const text = await env.DB.prepare("select secrets from block_document where id = ?")
+    .bind(id)
+    .first<string>("secrets");
+  const [a, b] = JSON.parse(String(text)) as { value: string }[];
+  expect(a?.value.length).toBe(b?.value.length);
+  expect(a?.value).not.toBe(b?.value);
+});
+
+test("a secret that is copied to another document cannot be read there", async () => {
+  const { make } = await blockWorld(["s"]);
+  const [one, two] = [await make({ s: "x" }), await make({ s: "y" })];
+  await env.DB.prepare(
+    "update block_document set secrets = (select secrets from block_document where id = ?1) where id = ?2",
+  )
+    .bind(one.id, two.id)
+    .run();
+  expect((await api("GET", `/block_documents/${two.id}`)).status).toBe(200);
+  expect((await api("GET", `/block_documents/${two.id}?include_secrets=true`)).status).toBe(500);
+});
+
+describe("the key of the deployment", () => {
+  test("can be replaced while both keys are valid, and the old one is then not needed", async () => {
+    const { make } = await blockWorld(["s"]);
+    const { id } = await make({ s: "x" });
+    const rotating = { SLUICE_SECRETS_KEY_2: NEW };
+    const only = { SLUICE_SECRETS_KEY: undefined, SLUICE_SECRETS_KEY_2: NEW };
+    expect((await read(id, only)).status).toBe(500);
+    expect((await read(id, rotating)).body.data).toEqual({ s: "x" });
+    const db = new Database(env.DB, noCost());
+    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...rotating }) })).toBeGreaterThan(0);
+    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...rotating }) })).toBe(0);
+    expect((await read(id, only)).body.data).toEqual({ s: "x" });
+    // Yesterday's copy of the database needs yesterday's key.
+    const back = { SLUICE_SECRETS_KEY: NEW, SLUICE_SECRETS_KEY_2: OLD };
+    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...back }) })).toBeGreaterThan(0);
+    expect((await read(id, {})).body.data).toEqual({ s: "x" });
+  });
+
+  test("is needed to write a secret, and for nothing else", async () => {
+    const { schema, type } = await blockWorld(["s"]);
+    const create = (data: Data) =>
+      askApp(
+        new Request("http://sluice/api/block_documents/", {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ name: unique("doc"), data, block_type_id: type, block_schema_id: schema }),
+        }),
+        { SLUICE_SECRETS_KEY: undefined },
+      );
+    expect((await create({ t: 1 })).status).toBe(201);
+    const refused = await create({ s: "x" });
+    expect(refused.status).toBe(503);
+    expect(await refused.text()).toContain("SLUICE_SECRETS_KEY");
+  });
+
+  test.for(["x", btoa("short"), `${OLD},x`])("%j is refused", (key) => {
+    expect(() => parseSettings({ ...env, SLUICE_SECRETS_KEY: key })).toThrow(/SLUICE_SECRETS_KEY/);
+    expect(() => parseSettings({ ...env, SLUICE_SECRETS_KEY_2: key })).toThrow(/SLUICE_SECRETS_KEY_2/);
+  });
+});
+
+test("workspaces have keys of their own", async () => {
+  const { make } = await blockWorld(["s"]);
+  await make({ s: "x" });
+  const { results } = await env.DB.prepare("select workspace_id from data_key").all<{ workspace_id: string }>();
+  expect(results.map(({ workspace_id }) => workspace_id)).toContain(WORKSPACE);
+});
