@@ -35,7 +35,7 @@ const LAYERS: Layer[] = [
   { name: "orchestration", files: ["src/orchestration/**"], imports: ["#orchestration/**"] },
   ...["variables", "collections", "root", "run-states", "task-workers", "automations", "events", "logs"].map(slice),
   ...["task-runs", "work-pools", "concurrency-limits-v2", "concurrency-limits", "flow-runs"].map(slice),
-  ...["deployments", "flows", "admin"].map(slice),
+  ...["deployments", "flows", "ui", "admin"].map(slice),
   { name: "services", files: ["src/services/**"], imports: ["#services/**"] },
   { name: "http", files: ["src/http/**"], imports: ["#http/**"] },
   {

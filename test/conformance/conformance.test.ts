@@ -12,7 +12,7 @@ const NOT_YET = new Set([
   "blocks",
   "saved-searches",
   "automations",
-  "ui",
+
   "bad-input-blocks",
   "bad-input-others",
 ]);

@@ -1,0 +1,55 @@
+/** The statements of the routes under /ui/flow_runs. */
+import { type SQL, sql } from "drizzle-orm";
+import { estimatedRunTimeOf, latenessOf } from "#db/run-estimates";
+import { uuidText } from "#db/short/ids";
+import { each } from "#db/sql";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { ofFlowRuns } from "#db/task-run-keys";
+import { flowRunStart } from "#filters/criteria";
+import { orderBy, type FlowRunSort } from "#filters/sorts";
+import type { Micros } from "#lib/clock";
+import type { StateType } from "#wire/state";
+
+/** A part of a sorted list. */
+interface Part {
+  sort: FlowRunSort;
+  limit: number;
+  offset: number;
+}
+
+/** A flow run of a history. Times are in microseconds. */
+export interface HistoryRun {
+  id: string;
+  state_type: StateType;
+  timestamp: Micros;
+  duration: Micros;
+  lateness: Micros;
+}
+
+/** Selects `HistoryRun`s that meet `where`. A run that has no state or no time has no place in a history. */
+export function selectHistoryRuns(where: SQL, { sort, limit, offset }: Part, now: Micros): SQL {
+  const met = sql`${where} and ${flow_run.state_type} is not null and ${flowRunStart} is not null`;
+  const recent = sort === "EXPECTED_START_TIME_DESC" ? sql`and ${startsSince(met, limit + offset)}` : sql``;
+  return sql`select ${flow_run.id} as id, ${flow_run.state_type} as state_type, ${flowRunStart} as timestamp,
+      ${estimatedRunTimeOf(flow_run, now)} as duration, ${latenessOf(flow_run, now)} as lateness
+    from ${flow_run} where ${met} ${recent} order by ${orderBy("flow_runs", sort)} limit ${limit} offset ${offset}`;
+}
+
+/**
+ * The condition on the runs that were expected last, so that an index gives them. It is true for the last `count` runs by start, and for
+ * all that started since the earliest time of these. Other runs were expected earlier, unless they started before they were expected.
+ */
+function startsSince(met: SQL, count: number): SQL {
+  const last = sql`select min(${flow_run.expected_start_time}, ${flowRunStart}) as earlier from ${flow_run} where ${met}
+    order by ${flowRunStart} desc limit ${count}`;
+  return sql`${flowRunStart} >= coalesce((select min(earlier) from (${last})), -9e18)`;
+}
+
+/** Counts the task runs of flow runs, without those that stand for subflows. Flow runs without task runs have no row. */
+export function selectTaskRunCounts(workspaceId: string, flowRunIds: readonly string[]): SQL {
+  const isSubflow = sql`exists (select 1 from ${flow_run} as subflow where subflow.workspace_id = ${workspaceId}
+    and subflow.parent_task_run_id = ${sql.raw(uuidText("task_run.id"))})`;
+  return sql`select ${sql.raw(uuidText("task_run.flow_run_id"))} as id, count(*) as count from ${task_run}
+    where ${ofFlowRuns(workspaceId, each(flowRunIds))} and not ${isSubflow} group by 1`;
+}
