@@ -43,8 +43,33 @@ export const CountByState = namedObject(
 /** Numbers by the ids that a request names. */
 export const CountById = z.record(UuidText, z.int());
 
+/** The faults of a value: its own, and those of its properties and its items. */
+export type ValueErrors = (
+  | string
+  | { property: string; errors: ValueErrors }
+  | { index: number; errors: ValueErrors }
+)[];
+
+const SchemaValuePropertyError = namedObject("SchemaValuePropertyError", {
+  property: z.string(),
+  get errors(): z.ZodType<ValueErrors> {
+    return errorsOf();
+  },
+});
+const SchemaValueIndexError = namedObject("SchemaValueIndexError", {
+  index: z.int(),
+  get errors(): z.ZodType<ValueErrors> {
+    return errorsOf();
+  },
+});
+
+/** Made for each schema anew, so that only the two names are recursive in the OpenAPI document. */
+function errorsOf(): z.ZodType<ValueErrors> {
+  return z.array(z.union([z.string(), SchemaValuePropertyError, SchemaValueIndexError]));
+}
+
 /** Whether values meet a schema, and the faults of each property and each item. */
 export const SchemaValuesValidationResponse = namedObject("SchemaValuesValidationResponse", {
-  errors: z.array(z.unknown()),
+  errors: errorsOf(),
   valid: z.boolean(),
 });

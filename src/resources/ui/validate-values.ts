@@ -3,22 +3,20 @@ import { unprocessable } from "#lib/api-error";
 import { PLACEHOLDER, type SchemaFault, schemaFaults, schemaProblem, schemaSteps } from "#lib/json-schema";
 import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
 import { readVariables } from "#resources/flow-runs/parameters";
+import type { ValueErrors } from "#resources/ui/schema";
 import type { Tools } from "#tools";
 import { hydrateInPart, HydrationError } from "#wire/hydration";
 import { repairSchema } from "#wire/parameters";
-
-/** A fault of the value itself, or the faults of one of its properties or items. */
-type Entry = string | { property: string; errors: Entry[] } | { index: number; errors: Entry[] };
 
 /** Gives the faults of the values. Throws 422 for a schema that cannot be used, and for values that become too large. */
 export async function validateValues(
   tools: Tools,
   { schema, values }: { schema: JsonSchema; values: Record<string, unknown> },
-): Promise<{ errors: Entry[]; valid: boolean }> {
+): Promise<{ errors: ValueErrors; valid: boolean }> {
   const variables = await readVariables(tools, [values]);
   try {
     const faults = faultsOf(schema, values, variables);
-    const errors: Entry[] = [];
+    const errors: ValueErrors = [];
     for (const fault of faults) add(errors, placeOf(fault), fault.message);
     return { errors, valid: errors.length === 0 };
   } catch (error) {
@@ -56,7 +54,7 @@ function placeOf({ path, keyword, message }: SchemaFault): (string | number)[] {
 }
 
 /** Adds a message at its place. Prefect: two faults of one place have an entry each. */
-function add(entries: Entry[], [step, ...rest]: (string | number)[], message: string): void {
+function add(entries: ValueErrors, [step, ...rest]: (string | number)[], message: string): void {
   if (step === undefined) {
     entries.push(message);
     return;
@@ -66,6 +64,8 @@ function add(entries: Entry[], [step, ...rest]: (string | number)[], message: st
   if (known === undefined) entries.push(found);
   add(found.errors, rest, message);
 }
+
+type Entry = ValueErrors[number];
 
 function isAt(entry: Entry, step: string | number): boolean {
   if (typeof entry === "string") return false;
