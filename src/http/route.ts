@@ -106,7 +106,7 @@ export function route<
   return {
     ...spec,
     operationId: operationIdOf(spec.path, spec.method),
-    bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
+    bodyRequired: spec.body !== undefined && !spec.body.safeParse(isEmbedded ? {} : undefined).success,
     status,
     errors: errorsOf(spec),
     hidden: spec.hidden ?? false,

@@ -2,6 +2,7 @@
 import { checkDepth, parseJson, TooDeep } from "#lib/json";
 import { jsonError } from "#lib/json-problem";
 import { isObject, pythonText } from "#lib/json-value";
+import { templateProblem } from "#lib/template";
 import { byteLength } from "#lib/bytes";
 
 /** A value that cannot be hydrated. The message is for the client. */
@@ -152,7 +153,9 @@ class Hydration {
   #readTemplate(template: unknown): unknown {
     if (typeof template === "symbol") return template;
     if (!this.#messages) return renderPlain(template);
-    return Symbol(String(template));
+    const text = typeof template === "string" ? template : pythonText(template);
+    const problem = templateProblem(text);
+    return problem === undefined ? Symbol(text) : this.#fault(`Invalid jinja: ${problem.message}`);
   }
 
   #fault(message: string): symbol {

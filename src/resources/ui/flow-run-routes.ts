@@ -42,7 +42,8 @@ export const uiFlowRunRoutes = [
       const select = selectHistoryRuns(where, body, tools.clock());
       const runs = await countRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRun>(select));
       return runs.map((run) => ({
-        ...run,
+        id: run.id,
+        state_type: run.state_type,
         timestamp: printTime(run.timestamp),
         duration: printDuration(run.duration),
         lateness: printDuration(run.lateness),

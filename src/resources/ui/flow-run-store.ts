@@ -29,21 +29,23 @@ export interface HistoryRun {
 
 /** Selects `HistoryRun`s that meet `where`. A run that has no state or no time has no place in a history. */
 export function selectHistoryRuns(where: SQL, { sort, limit, offset }: Part, now: Micros): SQL {
-  const met = sql`${where} and ${flow_run.state_type} is not null and ${flowRunStart} is not null`;
-  const recent = sort === "EXPECTED_START_TIME_DESC" ? sql`and ${startsSince(met, limit + offset)}` : sql``;
-  return sql`select ${flow_run.id} as id, ${flow_run.state_type} as state_type, ${flowRunStart} as timestamp,
-      ${estimatedRunTimeOf(flow_run, now)} as duration, ${latenessOf(flow_run, now)} as lateness
-    from ${flow_run} where ${met} ${recent} order by ${orderBy("flow_runs", sort)} limit ${limit} offset ${offset}`;
+  const met = sql`select ${flow_run.id} as id, ${flow_run.state_type} as state_type, ${flowRunStart} as timestamp,
+      ${estimatedRunTimeOf(flow_run, now)} as duration, ${latenessOf(flow_run, now)} as lateness, expected_start_time
+    from ${flow_run} where ${where} and ${flow_run.state_type} is not null and ${flowRunStart} is not null`;
+  const page = sql`limit ${limit} offset ${offset}`;
+  if (sort !== "EXPECTED_START_TIME_DESC") return sql`${met} order by ${orderBy("flow_runs", sort)} ${page}`;
+  return sql`with met as not materialized (${met}) select * from met where ${startsSince(limit + offset)}
+    order by expected_start_time desc, id desc ${page}`;
 }
 
 /**
- * The condition on the runs that were expected last, so that an index gives them. It is true for the last `count` runs by start, and for
- * all that started since the earliest time of these. Other runs were expected earlier, unless they started before they were expected.
+ * The condition on the runs in `met` that were expected last, so that an index gives them. It is true for the last `count` runs by start,
+ * and for all that started since the earliest time of these. Other runs were expected earlier, unless they started before they were
+ * expected.
  */
-function startsSince(met: SQL, count: number): SQL {
-  const last = sql`select min(${flow_run.expected_start_time}, ${flowRunStart}) as earlier from ${flow_run} where ${met}
-    order by ${flowRunStart} desc limit ${count}`;
-  return sql`${flowRunStart} >= coalesce((select min(earlier) from (${last})), -9e18)`;
+function startsSince(count: number): SQL {
+  const last = sql`select min(expected_start_time, timestamp) as earlier from met order by timestamp desc limit ${count}`;
+  return sql`timestamp >= coalesce((select min(earlier) from (${last})), -9e18)`;
 }
 
 /** Counts the task runs of flow runs, without those that stand for subflows. Flow runs without task runs have no row. */
