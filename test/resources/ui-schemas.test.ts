@@ -110,6 +110,12 @@ describe("values that stand for others", () => {
       { n: kind("jinja") },
       [at("n", "Missing 'template' key in __prefect object")],
     ],
+    [
+      "a template that cannot be read",
+      object({ n: integer }),
+      { n: kind("jinja", { template: "{{ x" }) },
+      [at("n", "Invalid jinja: unexpected end of template, expected 'end of print statement'.")],
+    ],
     ["an unknown kind", object({ n: integer }), { n: kind("other", { value: 5 }) }, []],
   ];
   test.for(cases)("%s", async ([, schema, values, errors]) => {
