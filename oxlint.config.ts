@@ -37,7 +37,7 @@ const LAYERS: Layer[] = [
   ...["variables", "collections", "root", "run-states", "task-workers", "automations", "events", "logs"].map(slice),
   ...["block-types", "block-schemas", "block-documents"].map(slice),
   ...["task-runs", "work-pools", "concurrency-limits-v2", "concurrency-limits", "flow-runs"].map(slice),
-  ...["deployments", "flows", "admin"].map(slice),
+  ...["deployments", "flows", "ui", "admin"].map(slice),
   { name: "services", files: ["src/services/**"], imports: ["#services/**"] },
   { name: "http", files: ["src/http/**"], imports: ["#http/**"] },
   {

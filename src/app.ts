@@ -4,9 +4,13 @@ import { DEFAULT_WORKSPACE, type Env, parseSettings, type Settings } from "#env"
 import { authorize } from "#http/auth";
 import { readClient } from "#http/api-version";
 import { bodySize, drain } from "#http/body";
+import { compress } from "#http/compression";
 import { checkSite, preflight, shareWith } from "#http/cross-site";
+import { checkCsrf } from "#http/csrf";
 import { toResponse } from "#http/errors";
 import type { Route } from "#http/route";
+import { staticAnswer } from "#http/static-answer";
+import { uiSettings } from "#http/ui-settings";
 import { printCost, spend, totalCost } from "#lib/cost";
 import { runLocalJob } from "#local";
 import { routes, sockets } from "#routes";
@@ -96,9 +100,10 @@ function createRoutes(): Hono<{ Bindings: Env }> {
     for (const path of [route.path, otherSlash(route.path)])
       app.on(route.method, `/api${honoPath(path)}`, (c) => guarded(c, (settings) => serve(route, c, settings)));
   }
-  app.get("/api/openapi.json", (c) => guarded(c, openApiDocument));
-  app.get("/docs", (c) => guarded(c, docsPage));
-  app.get("/api/docs", (c) => guarded(c, docsPage));
+  app.get("/api/openapi.json", (c) => guarded(c, (settings) => openApiDocument(c.req.raw, settings)));
+  app.get("/docs", (c) => guarded(c, () => docsPage(c.req.raw)));
+  app.get("/api/docs", (c) => guarded(c, () => docsPage(c.req.raw)));
+  app.get("/ui-settings", (c) => settingsOfUi(c.req.raw, parseSettings(c.env)));
   // For benchmarks and tests of a local server: the cost of all work since the start, with background work, and jobs.
   app.get("/local/cost", (c) => ifLocal(c, () => Response.json(totalCost)));
   app.post("/local/jobs/:job", (c) => ifLocal(c, () => runLocalJob(c.env, c.req.param("job"), c.req.query("ahead"))));
@@ -149,28 +154,33 @@ async function serve(route: Route, c: Asked, settings: Settings): Promise<Respon
   const asked = { client, requestId: requestIdOf(request) };
   const tools = makeTools(c.env, DEFAULT_WORKSPACE, (work) => c.executionCtx.waitUntil(work), asked);
   spend(tools.cost, { requests: 1 });
+  await checkCsrf(request, tools);
   const response = await route.run(request, c.req.param(), tools);
   if (settings.local && tools.cost.object_calls > 0) await scheduler.wait(YIELD_MS);
   if (settings.local && request.headers.has("x-sluice-cost"))
     response.headers.set("x-sluice-cost", printCost(tools.cost));
-  return response;
+  return settings.local ? compress(request, response) : response;
 }
 
 const noSuchPath = () => Response.json({ detail: "Not Found" }, { status: 404 });
 
 const noSuchMethod = () => Response.json({ detail: "Method Not Allowed" }, { status: 405 });
 
-function openApiDocument(): Response {
-  return new Response(openapi, { headers: { "content-type": "application/json" } });
+function openApiDocument(request: Request, settings: Settings): Response {
+  const answer = staticAnswer(request, openapi, { "content-type": "application/json" });
+  return settings.local ? compress(request, answer) : answer;
+}
+
+/** Prefect: needs no key. */
+function settingsOfUi(request: Request, settings: Settings): Response {
+  return request.method === "HEAD" ? noSuchMethod() : Response.json(uiSettings(settings, new URL(request.url)));
 }
 
 /** The page at /docs, which reads the API's operations from the OpenAPI document. The page itself holds no data. */
-function docsPage(): Response {
-  return new Response(docs, {
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "content-security-policy":
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
-    },
+function docsPage(request: Request): Response {
+  return staticAnswer(request, docs, {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy":
+      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
   });
 }

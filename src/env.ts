@@ -106,6 +106,9 @@ function setting<Kind extends z.ZodType>(
 const corsList = (name: string) =>
   setting(List.nullable(), null, `PREFECT_SERVER_API_CORS_${name}`, `PREFECT_SERVER_CORS_${name}`);
 
+/** Prefect has two names for each setting of CSRF tokens. */
+const csrfNames = (name: string) => [`PREFECT_SERVER_API_CSRF_${name}`, `PREFECT_SERVER_CSRF_${name}`];
+
 /** All settings, each in its place. docs/settings.md describes each setting. */
 const Variables = z.object({
   mode: setting(z.enum(["local", "deployed"]), "deployed", "SLUICE_MODE"),
@@ -117,6 +120,10 @@ const Variables = z.object({
     origins: corsList("ALLOWED_ORIGINS"),
     methods: corsList("ALLOWED_METHODS"),
     headers: corsList("ALLOWED_HEADERS"),
+  }),
+  csrf: z.object({
+    enabled: setting(Switch, false, ...csrfNames("PROTECTION_ENABLED")),
+    token_seconds: setting(SomeTime, HOUR, ...csrfNames("TOKEN_EXPIRATION")),
   }),
   services: z.object({
     scheduler: z.object({

@@ -21,6 +21,10 @@ import { adminRoutes } from "#resources/admin/routes";
 import { automationRoutes } from "#resources/automations/routes";
 import { rootRoutes } from "#resources/root/routes";
 import { collectionRoutes } from "#resources/collections/routes";
+import { uiFlowRoutes } from "#resources/ui/flow-routes";
+import { uiFlowRunRoutes } from "#resources/ui/flow-run-routes";
+import { uiSchemaRoutes } from "#resources/ui/schema-routes";
+import { uiTaskRunRoutes } from "#resources/ui/task-run-routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workerSockets, workPoolRoutes } from "#resources/work-pools/routes";
 import { poolQueueRoutes, workQueueRoutes } from "#resources/work-pools/queue-routes";
@@ -47,6 +51,10 @@ export const routes: readonly Route[] = [
   ...taskRunRoutes,
   ...taskWorkerRoutes,
   ...collectionRoutes,
+  ...uiFlowRoutes,
+  ...uiFlowRunRoutes,
+  ...uiSchemaRoutes,
+  ...uiTaskRunRoutes,
   ...variableRoutes,
   ...workPoolRoutes,
   ...poolQueueRoutes,

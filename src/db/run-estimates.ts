@@ -10,7 +10,7 @@ import { type State, TERMINAL_TYPES } from "#wire/state";
 type RunTable = typeof flow_run | typeof task_run;
 
 /** Prefect: `estimated_run_time`, including the present period of running. Never negative. */
-function estimatedRunTimeOf(run: RunTable, now: Micros): SQL {
+export function estimatedRunTimeOf(run: RunTable, now: Micros): SQL {
   const stretch = sql`iif(${run.state_type} = 'RUNNING', ${now} - ${run.state_timestamp}, 0)`;
   return sql`max(0, ${run.total_run_time} + coalesce(${stretch}, 0))`;
 }

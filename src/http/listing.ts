@@ -1,4 +1,5 @@
 /** Sends a list that may be too long for memory. */
+import { markLarge } from "#http/compression";
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
@@ -21,7 +22,7 @@ export class Listing {
  */
 export async function toListingResponse({ portions, around }: Listing, status: number): Promise<Response> {
   const [only] = portions;
-  if (portions.length === 1 && only) return Response.json(around(await only()), { status });
+  if (portions.length === 1 && only) return jsonResponse(around(await only()), status);
   const texts = textsOf(portions, JSON.stringify(around([])));
   const bytes = new TextEncoder();
   let first: IteratorResult<string, undefined> | null = await texts.next();
@@ -39,7 +40,15 @@ export async function toListingResponse({ portions, around }: Listing, status: n
     },
     { highWaterMark: 0 },
   );
-  return new Response(stream, { status, headers: { "content-type": "application/json" } });
+  return markLarge(new Response(stream, { status, headers: JSON_HEADERS }), Infinity);
+}
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
+/** The response with a value as JSON. */
+export function jsonResponse(value: unknown, status: number): Response {
+  const text = JSON.stringify(value);
+  return markLarge(new Response(text, { status, headers: JSON_HEADERS }), text.length);
 }
 
 async function nextOf(texts: AsyncGenerator<string, undefined>): Promise<IteratorResult<string, undefined>> {

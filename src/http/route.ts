@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { readBody, readJsonBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
-import { Listing, toListingResponse } from "#http/listing";
+import { jsonResponse, Listing, toListingResponse } from "#http/listing";
 import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
@@ -106,7 +106,7 @@ export function route<
   return {
     ...spec,
     operationId: operationIdOf(spec.path, spec.method),
-    bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
+    bodyRequired: spec.body !== undefined && !spec.body.safeParse(isEmbedded ? {} : undefined).success,
     status,
     errors: errorsOf(spec),
     hidden: spec.hidden ?? false,
@@ -223,5 +223,5 @@ function toReply(value: unknown, status: number): Response | Promise<Response> {
   if (value instanceof Response) return value;
   if (value instanceof Listing) return toListingResponse(value, status);
   if (value instanceof Reply) return toReply(value.value, value.status);
-  return status === 204 ? new Response(null, { status }) : Response.json(value ?? null, { status });
+  return status === 204 ? new Response(null, { status }) : jsonResponse(value ?? null, status);
 }

@@ -1,14 +1,17 @@
 /** Checks values with JSON Schemas (draft 2020-12). The messages are the messages of Python's `jsonschema`, which clients know. */
 import { type Application, type JsonSchema, type Keyword, UnusableSchema } from "#lib/json-schema/schema";
 import { bestMatch, type Failure, pathTo } from "#lib/json-schema/failure";
+import { hasFormat } from "#lib/json-schema/formats";
 import { KEYWORDS } from "#lib/json-schema/keywords";
-import { Validation } from "#lib/json-schema/validation";
+import { PLACEHOLDER, Validation } from "#lib/json-schema/validation";
 import { pythonText } from "#lib/json-value";
 import { log } from "#lib/log";
 import { isPattern } from "#lib/pattern";
 import { InvalidPattern } from "#lib/pattern/syntax";
 import { Steps, TooManySteps } from "#lib/steps";
 import metaSchema from "./json-schema/meta-schema.json";
+
+export { PLACEHOLDER };
 
 /** A fault of a value. */
 export interface SchemaProblem {
@@ -31,6 +34,36 @@ export function validateSchema(value: unknown, schema: JsonSchema, steps = schem
   return told && { path: pathTo(told.place), message: told.message() };
 }
 
+/** A fault of a value among all its faults. */
+export interface SchemaFault extends SchemaProblem {
+  /** The keyword that the value does not meet; `PLACEHOLDER` if the value stands for a fault. */
+  keyword: string;
+  value: unknown;
+}
+
+/**
+ * Returns all faults of the value, in the order of the schema. Formats are checked. A symbol among the values has no type. `messageOf` gives
+ * the fault for which a symbol stands, or undefined. Throws `UnusableSchema`.
+ */
+export function schemaFaults(
+  value: unknown,
+  schema: JsonSchema,
+  messageOf: (symbol: symbol) => string | undefined,
+  steps: Steps,
+): SchemaFault[] {
+  const placeholder: Keyword = (at) => {
+    const message = typeof at.value === "symbol" ? messageOf(at.value) : undefined;
+    if (message !== undefined) at.fail(() => message);
+  };
+  const keywords = new Map([...KEYWORDS, ["format", format], [PLACEHOLDER, placeholder]]);
+  return failuresOf(value, schema, keywords, steps).map((failure) => ({
+    path: pathTo(failure.place),
+    message: failure.message(),
+    keyword: failure.keyword,
+    value: failure.value,
+  }));
+}
+
 /** Returns the schema's first fault, or undefined. Throws `UnusableSchema` if the check takes too many steps. */
 export function schemaProblem(schema: unknown, steps = schemaSteps()): string | undefined {
   // Prefect: the answer names the first fault of a schema, so the keywords have the order of the original's schema of schemas.
@@ -39,13 +72,15 @@ export function schemaProblem(schema: unknown, steps = schemaSteps()): string | 
 
 type Keywords = ReadonlyMap<string, Keyword>;
 
-/** The keywords by which schemas are checked. Only here are formats checked. */
+/** The keywords by which schemas are checked. */
 const SCHEMA_KEYWORDS: Keywords = new Map([...KEYWORDS, ["format", format]]);
 
 function format(at: Application, rule: unknown): void {
-  if (rule !== "regex" || typeof at.value !== "string") return;
-  at.spend(at.value.length);
-  if (!isPattern(at.value)) at.fail(() => `${pythonText(at.value)} is not a 'regex'`);
+  const { value } = at;
+  if (typeof value !== "string") return;
+  at.spend(value.length);
+  if (!(rule === "regex" ? isPattern(value) : hasFormat(value, rule)))
+    at.fail(() => `${pythonText(value)} is not a ${pythonText(rule)}`);
 }
 
 function failuresOf(value: unknown, schema: JsonSchema, keywords: Keywords, steps: Steps): readonly Failure[] {

@@ -65,7 +65,7 @@ export function equalityKey(value: unknown): string {
   if (number !== undefined)
     return typeof number === "bigint" || Number.isInteger(number) ? String(BigInt(number)) : String(number);
   if (Array.isArray(value)) return `[${value.map(equalityKey).join()}]`;
-  if (!isObject(value)) return JSON.stringify(value);
+  if (!isObject(value)) return typeof value === "symbol" ? String(value) : JSON.stringify(value);
   const entries = Object.keys(value)
     .toSorted()
     .map((key) => `${JSON.stringify(key)}:${equalityKey(value[key])}`);
@@ -80,7 +80,7 @@ export function pythonText(value: unknown): string {
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : floatText(value);
   if (isExactNumber(value)) return exactText(value.rawJSON);
   if (Array.isArray(value)) return `[${value.map(pythonText).join(", ")}]`;
-  if (!isObject(value)) return "";
+  if (!isObject(value)) return typeof value === "symbol" ? (value.description ?? "") : "";
   return `{${Object.entries(value)
     .map(([key, item]) => `${quoted(key)}: ${pythonText(item)}`)
     .join(", ")}}`;

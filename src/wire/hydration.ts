@@ -2,6 +2,7 @@
 import { checkDepth, parseJson, TooDeep } from "#lib/json";
 import { jsonError } from "#lib/json-problem";
 import { isObject, pythonText } from "#lib/json-value";
+import { templateProblem } from "#lib/template";
 import { byteLength } from "#lib/bytes";
 
 /** A value that cannot be hydrated. The message is for the client. */
@@ -54,6 +55,22 @@ export function hydrate(
   return isObject(hydrated) ? hydrated : {};
 }
 
+/** Values among which symbols stand for values that are not known. */
+export interface PartlyHydrated {
+  values: unknown;
+  /** The fault for which a symbol stands. Undefined for a template, which is rendered later. */
+  messageOf: (symbol: symbol) => string | undefined;
+}
+
+/** Prefect: `hydrate` without `raise_on_error` and `render_jinja`. Throws `HydrationError` only if the values become too large. */
+export function hydrateInPart(value: Record<string, unknown>, variables: ReadonlyMap<string, unknown>): PartlyHydrated {
+  const messages = new Map<symbol, string>();
+  const hydration = new Hydration(variables, messages);
+  const values = hydration.hydrate(value);
+  if (hydration.isUsed) checkBounds(values);
+  return { values: values === REMOVED ? {} : values, messageOf: (symbol) => messages.get(symbol) };
+}
+
 function checkBounds(hydrated: unknown): void {
   const text = JSON.stringify(hydrated) ?? "";
   if (byteLength(text) > MAX_BYTES) throw tooLarge();
@@ -80,10 +97,13 @@ class Hydration {
   readonly #variables: ReadonlyMap<string, unknown>;
   /** How long each variable is as JSON. */
   readonly #lengths = new Map<string, number>();
+  readonly #messages: Map<symbol, string> | undefined;
   #left = MAX_BYTES;
 
-  constructor(variables: ReadonlyMap<string, unknown>) {
+  /** With `messages` a value that cannot be hydrated becomes a symbol with a message, and templates become symbols without one. */
+  constructor(variables: ReadonlyMap<string, unknown>, messages?: Map<symbol, string>) {
     this.#variables = variables;
+    this.#messages = messages;
   }
 
   /** Whether anything was filled in. */
@@ -102,7 +122,7 @@ class Hydration {
   #resolve(value: Record<string, unknown>): unknown {
     switch (value["__prefect_kind"]) {
       case "none":
-        if (!Object.hasOwn(value, "value")) throw new HydrationError("Missing 'value' key in __prefect object");
+        if (!Object.hasOwn(value, "value")) return this.#fault("Missing 'value' key in __prefect object");
         return this.hydrate(value["value"]);
       case "json":
         return Object.hasOwn(value, "value") ? this.#readText(this.#inner(value["value"])) : REMOVED;
@@ -111,8 +131,8 @@ class Hydration {
           ? this.#readVariable(this.#inner(value["variable_name"]))
           : REMOVED;
       case "jinja":
-        if (!Object.hasOwn(value, "template")) throw new HydrationError("Missing 'template' key in __prefect object");
-        return renderPlain(this.#inner(value["template"]));
+        if (!Object.hasOwn(value, "template")) return this.#fault("Missing 'template' key in __prefect object");
+        return this.#readTemplate(this.#inner(value["template"]));
       default:
         return value["value"] ?? null;
     }
@@ -126,14 +146,30 @@ class Hydration {
   #readText(value: unknown): unknown {
     if (typeof value !== "string") return value;
     this.#count(value.length);
-    return readText(value);
+    const { json, problem } = readText(value);
+    return problem === undefined ? json : this.#fault(`Invalid JSON: ${problem}`);
+  }
+
+  #readTemplate(template: unknown): unknown {
+    if (typeof template === "symbol") return template;
+    if (!this.#messages) return renderPlain(template);
+    const text = typeof template === "string" ? template : pythonText(template);
+    const problem = templateProblem(text);
+    return problem === undefined ? Symbol(text) : this.#fault(`Invalid jinja: ${problem.message}`);
+  }
+
+  #fault(message: string): symbol {
+    if (!this.#messages) throw new HydrationError(message);
+    const symbol = Symbol(message);
+    this.#messages.set(symbol, message);
+    return symbol;
   }
 
   #readVariable(name: unknown): unknown {
-    if (name === REMOVED) return REMOVED;
+    if (typeof name === "symbol") return name;
     if (typeof name !== "string" || !this.#variables.has(name)) {
       const shown = typeof name === "string" ? name : pythonText(name);
-      throw new HydrationError(`Variable '${shown}' not found in workspace.`);
+      return this.#fault(`Variable '${shown}' not found in workspace.`);
     }
     const value = this.#variables.get(name);
     const length = this.#lengths.get(name) ?? (JSON.stringify(value) ?? "").length;
@@ -148,18 +184,16 @@ class Hydration {
   }
 }
 
-function readText(text: string): unknown {
+function readText(text: string): { json?: unknown; problem?: string } {
   try {
-    return parsed(() => parseJson(text));
+    return { json: parseJson(text) };
   } catch (error) {
-    if (error instanceof HydrationError) throw error;
-    throw new HydrationError(`Invalid JSON: ${jsonError(text)}`);
+    return { problem: error instanceof TooDeep ? error.message : jsonError(text) };
   }
 }
 
 /** A template without expressions is its own text. Other templates need a renderer, which this server does not have for parameters. */
 function renderPlain(template: unknown): unknown {
-  if (template === REMOVED) return REMOVED;
   if (typeof template === "string" && !/\{\{|\{%|\{#/.test(template)) return template;
   throw new HydrationError("Invalid jinja: this server does not render templates in parameters.");
 }

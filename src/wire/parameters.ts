@@ -74,7 +74,7 @@ function stepText(part: string | number): string {
 }
 
 /** Prefect: `preprocess_schema`. Repairs schemas of pydantic 1, and allows references to blocks. */
-function repairSchema(schema: JsonSchema, allowNoneWithDefault: boolean): JsonSchema {
+export function repairSchema(schema: JsonSchema, allowNoneWithDefault = false): JsonSchema {
   const { properties, definitions } = schema;
   return {
     ...schema,
@@ -102,7 +102,10 @@ const BLOCK_REFERENCE = {
   type: "object",
   properties: {
     $ref: {
-      oneOf: [{ type: "string" }, { type: "object", additionalProperties: { type: "string" }, minProperties: 1 }],
+      oneOf: [
+        { type: "string", format: "uuid" },
+        { type: "object", additionalProperties: { type: "string" }, minProperties: 1 },
+      ],
     },
   },
   required: ["$ref"],
@@ -118,19 +121,22 @@ function repairProperties(properties: JsonSchema, required: unknown, allowNoneWi
   );
 }
 
+/** Keeps the order of the keywords, which is the order of the faults. */
 function repairProperty(schema: JsonSchema, isOptional: boolean, allowNoneWithDefault: boolean): JsonSchema {
-  const { type, items, properties, ...rest } = schema;
-  const mayBeNull =
-    isOptional && type !== undefined && type !== "null" && (!Object.hasOwn(schema, "default") || allowNoneWithDefault);
-  const isTuple = Array.isArray(items) && items.length > 0 && !schema["prefixItems"];
-  return {
-    ...rest,
-    ...(mayBeNull ? { anyOf: [{ type }, { type: "null" }] } : type !== undefined && { type }),
-    ...(isTuple ? { prefixItems: items } : items !== undefined && { items }),
-    ...(isObject(properties)
-      ? { properties: repairProperties(properties, schema["required"], allowNoneWithDefault) }
-      : properties !== undefined && { properties }),
-  };
+  const { type, items, properties } = schema;
+  const repaired = new Map(Object.entries(schema));
+  const hasDefault = Object.hasOwn(schema, "default") && !allowNoneWithDefault;
+  if (isOptional && type !== undefined && type !== "null" && !hasDefault) {
+    repaired.delete("type");
+    repaired.set("anyOf", [{ type }, { type: "null" }]);
+  }
+  if (Array.isArray(items) && items.length > 0 && !schema["prefixItems"]) {
+    repaired.delete("items");
+    repaired.set("prefixItems", items);
+  }
+  if (isObject(properties))
+    repaired.set("properties", repairProperties(properties, schema["required"], allowNoneWithDefault));
+  return Object.fromEntries(repaired);
 }
 
 /** Prefect: `remove_nested_keys`. Removes `required` from nested objects; lists do not change. */

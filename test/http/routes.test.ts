@@ -131,10 +131,13 @@ describe("a body", () => {
     });
   });
 
-  test.for(titled(withBody))("%s refuses text instead of an object", async ([, route]) => {
-    const response = await ask(route.method, apiPath(route), {}, { body: '"text"' });
-    expect(response.status).toBe(422);
-  });
+  test.for(titled(withBody.filter((route) => bodyOf(route) !== undefined)))(
+    "%s refuses text instead of an object",
+    async ([, route]) => {
+      const response = await ask(route.method, apiPath(route), {}, { body: '"text"' });
+      expect(response.status).toBe(422);
+    },
+  );
 
   test.for(titled(withBody.filter((route) => bodyOf(route)?.def.catchall instanceof z.ZodNever)))(
     "%s refuses an unknown field",
@@ -155,11 +158,14 @@ describe("a body", () => {
     [201, "Invalid limit: must be less than or equal to 200."],
     [-1, "Invalid limit: must be greater than or equal to 0."],
   ] as const;
-  test.for(titled(withBody))("%s parses a body as JSON only if the content-type is JSON", async ([, route]) => {
-    const headers = { "content-type": "text/plain" };
-    const response = await ask(route.method, apiPath(route), {}, { headers, body: '{"limit": 0}' });
-    expect(response.status).toBe(422);
-  });
+  test.for(titled(withBody.filter((route) => bodyOf(route) !== undefined)))(
+    "%s parses a body as JSON only if the content-type is JSON",
+    async ([, route]) => {
+      const headers = { "content-type": "text/plain" };
+      const response = await ask(route.method, apiPath(route), {}, { headers, body: '{"limit": 0}' });
+      expect(response.status).toBe(422);
+    },
+  );
 
   test.for(["application/json; charset=utf-8", "application/merge-patch+json", ""])(
     "with the content-type %j is parsed as JSON",
@@ -170,7 +176,8 @@ describe("a body", () => {
     },
   );
 
-  test.for(titled(withBody.filter((route) => takesLimit(route) && route.body?.safeParse({ limit: 201 }).success)))(
+  // The schema of a limit with a bound of its own refuses a larger one.
+  test.for(titled(withBody.filter((route) => takesLimit(route) && route.body?.safeParse({ limit: 1_001 }).success)))(
     "%s has a limit from 0 to 200",
     async ([, route]) => {
       for (const [limit, detail] of limits) {

@@ -14,6 +14,9 @@ import { Pattern } from "#lib/pattern";
 import { UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Steps } from "#lib/steps";
 
+/** The keyword for values that stand for a fault. Schemas do not have it. */
+export const PLACEHOLDER = "_placeholders";
+
 /** How deep schemas may refer to each other. The original stops at about 300; values nest to 900 levels. */
 const MAX_DEPTH = 1000;
 
@@ -54,7 +57,10 @@ export class Validation {
     if (!isObject(schema)) return;
     if (++this.#depth > MAX_DEPTH) throw circular();
     const own = this.#references.resourceOf(schema, resource);
-    for (const [keyword, rule] of Object.entries(schema)) {
+    const rules = Object.entries(schema);
+    // Only for a symbol does a keyword count that the schema does not have.
+    if (typeof value === "symbol") rules.push([PLACEHOLDER, null]);
+    for (const [keyword, rule] of rules) {
       this.#steps.spend(1);
       const check = this.#keywords.get(keyword);
       check?.(this.#application({ value, schema, place, resource: own }, keyword, failures), rule);

@@ -1,8 +1,29 @@
-/** The route under /automations that clients call although this server has no automations. */
+/** The routes of automations that clients call although this server has no automations. */
 import * as z from "zod";
 import { route } from "#http/route";
+import { ApiError } from "#lib/api-error";
+import { templateProblem } from "#lib/template";
+import { LongText } from "#wire/sizes";
+
+/** Prefect has two paths. */
+const validateRoutes = ["/templates/validate", "/automations/templates/validate"].map((path) =>
+  route(
+    {
+      method: "POST",
+      path,
+      summary: "Check the syntax of a template.",
+      body: LongText.default(""),
+      status: 204,
+    },
+    ({ body: source }) => {
+      const problem = templateProblem(source);
+      if (problem) throw new ApiError(422, { error: { ...problem, source } });
+    },
+  ),
+);
 
 export const automationRoutes = [
+  ...validateRoutes,
   route(
     {
       method: "GET",

@@ -3,8 +3,8 @@ import { namedObject } from "#wire/named";
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { API_VERSION } from "#http/api-version";
+import { createCsrfToken } from "#http/csrf";
 import { Reply, route } from "#http/route";
-import { unprocessable } from "#lib/api-error";
 import { log } from "#lib/log";
 import { TimeText } from "#wire/dates";
 import { EntityText } from "#wire/ids";
@@ -15,6 +15,9 @@ const CsrfToken = namedObject("CsrfToken", {
   client: z.string(),
   expiration: TimeText,
 });
+
+/** Clients send a UUID. */
+const MAX_CLIENT_CHARACTERS = 200;
 
 export const rootRoutes = [
   route(
@@ -47,13 +50,10 @@ export const rootRoutes = [
     {
       method: "GET",
       path: "/csrf-token",
-      summary: "Refuse to give a CSRF token: clients send their key in a header, not in a cookie, and need none.",
-      query: z.object({ client: z.string() }),
+      summary: "Create a CSRF token for a client. A server that wants none answers with a 422.",
+      query: z.object({ client: z.string().max(MAX_CLIENT_CHARACTERS) }),
       response: CsrfToken,
     },
-    () => {
-      // Prefect: a client that gets this text requests no more tokens.
-      throw unprocessable("CSRF protection is disabled.");
-    },
+    ({ query, tools }) => createCsrfToken(tools, query.client),
   ),
 ];

@@ -36,12 +36,19 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
 const hasId = ({ workspaceId }: Tools, id: string) => isTaskRun(workspaceId, id);
 
 /** One task run, or undefined. If the task run has ended, reports are not read: most task runs have ended. */
-export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
-  const select = sql`select * from ${task_run} where ${hasId(tools, id)}`;
-  const [row] = await tools.db.rows<TaskRunRow>(select);
+export const readTaskRun = (tools: Tools, id: string) => readTaskRunWith<TaskRunRow>(tools, id, sql`task_run.*`);
+
+/** The same with the columns of a caller, who gives the type of the row. */
+export async function readTaskRunWith<Row extends TaskRunRow>(
+  tools: Tools,
+  id: string,
+  columns: SQL,
+): Promise<Row | undefined> {
+  const select = sql`select ${columns} from ${task_run} where ${hasId(tools, id)}`;
+  const [row] = await tools.db.rows<Row>(select);
   if (row && TERMINAL_TYPES.has(row.state_type as StateType)) return row;
   const [rows] = await readRecorded(tools, { taskRunIds: [id] }, [select]);
-  return rows?.[0] as TaskRunRow | undefined; // `select *` of this very table
+  return rows?.[0] as Row | undefined; // The row of that select.
 }
 
 /** A part of the task runs that meet the filters, as answers show them. */
