@@ -1,12 +1,14 @@
 /** Filters one resource by other resources. Has the joins between the tables, and makes SQL conditions from filters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type * as z from "zod";
+import { artifact } from "#db/tables/artifact";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { artifactCollectionFilter, artifactFilter, ofNamed } from "./artifacts";
 import { ALWAYS, anyId, combine, type Criterion, inWorkspace } from "./clause";
 import {
   deploymentFilter,
@@ -18,8 +20,8 @@ import {
   workPoolFilter,
   workQueueFilter,
 } from "./criteria";
-import { uuidText } from "#db/short/ids";
-import { inTaskWorkspace, ofFlowRun } from "#db/task-run-keys";
+import { shortWorkspace, uuidText } from "#db/short/ids";
+import { inTaskWorkspace, isTaskRunOf, ofFlowRun } from "#db/task-run-keys";
 
 const RESOURCES = {
   flows: { table: flow, filter: flowFilter },
@@ -29,6 +31,9 @@ const RESOURCES = {
   work_pools: { table: work_pool, filter: workPoolFilter },
   work_queues: { table: work_queue, filter: workQueueFilter },
   variables: { table: variable, filter: variableFilter },
+  artifacts: { table: artifact, filter: artifactFilter },
+  // A query for collections joins each with its latest artifact.
+  artifact_collections: { table: artifact, filter: artifactCollectionFilter },
 };
 
 interface Resource {
@@ -97,6 +102,22 @@ const fromWorkQueue: Way[] = [
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
+/** The runs of an artifact, which has their ids in the short form. */
+const fromArtifact: Way[] = [
+  {
+    to: "flow_runs",
+    here: sql.raw(uuidText("artifact.flow_run_id")),
+    there: flow_run.id,
+    onward: [toFlow(flow_run.flow_id), { to: "deployments", here: flow_run.deployment_id, there: deployment.id }],
+  },
+  {
+    to: "task_runs",
+    here: artifact.task_run_id,
+    there: task_run.id,
+    joins: (workspaceId) => isTaskRunOf(workspaceId, sql.raw(uuidText("artifact.task_run_id")), "task_run"),
+  },
+];
+
 /** The tree of joins from each root to the other resources. The same row has to match all filters on one branch. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
@@ -115,6 +136,8 @@ const WAYS: Record<Root, Way[]> = {
   work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, onward: fromWorkQueue }],
   work_queues: [toWorkPool, ...fromWorkQueue],
   variables: [],
+  artifacts: fromArtifact,
+  artifact_collections: fromArtifact,
 };
 
 /** Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one. */
@@ -125,6 +148,7 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
     : WAYS[root].flatMap((way) => follow(way, filters, workspaceId));
   if (root === "task_runs" && !namesTaskRuns(filters)) joined.push(inTaskWorkspace(workspaceId));
   if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
+  if (root === "artifacts" || root === "artifact_collections") joined.push(...ofNamed(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
 
@@ -155,8 +179,14 @@ export function asksForAllFlowRuns({ flow_runs, ...beside }: Filters): boolean {
 function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
   if (root === "task_runs") return taskRunFilter.clauses(filters.task_runs, workspaceId);
   const { table, filter }: Resource = RESOURCES[root];
-  return [inWorkspace(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
+  return [isOwn(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
+
+/** The condition that a row is in the workspace, whose id is short in artifacts. */
+const isOwn = (column: SQLWrapper, workspaceId: string): SQL =>
+  column === artifact.workspace_id
+    ? sql`likelihood(${column} = ${shortWorkspace(workspaceId)}, 0.9)`
+    : inWorkspace(column, workspaceId);
 
 /**
  * The condition that a joined row matches the filters of its resource and of the resources that are joined to it. No

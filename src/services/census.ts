@@ -1,6 +1,7 @@
 /** Counts the rows of all tables once a day, and how many bytes they use, for `GET /admin/database`. */
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { getTableName } from "drizzle-orm";
+import { artifact, artifact_collection } from "#db/tables/artifact";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import {
@@ -15,6 +16,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_count, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
 import { archived_run, run_archive } from "#db/tables/run-archive";
+import { saved_search } from "#db/tables/saved-search";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { configuration, variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -51,7 +53,10 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [work_pool, "other"],
   [work_queue, "other"],
   [concurrency_limit, "other"],
+  [artifact, "other"],
+  [artifact_collection, "other"],
   [variable, "other"],
+  [saved_search, "other"],
   [configuration, "other"],
   [dead_letter, "other"],
   [sweep_mark, "other"],

@@ -1,0 +1,131 @@
+/** The routes under /artifacts. */
+import * as z from "zod";
+import { artifactCollectionFilter, artifactFilter } from "#filters/artifacts";
+import { FilterFields, type Filters, whereClause } from "#filters/joins";
+import { ArtifactCollectionSort, ArtifactSort, orderBy } from "#filters/sorts";
+import { listRoutes } from "#http/list-routes";
+import { route } from "#http/route";
+import { mapPortions } from "#lib/portions";
+import { createArtifact, deleteArtifact, missing, updateArtifact } from "#resources/artifacts/change-artifacts";
+import { Artifact, ArtifactCollection, ArtifactCreate, ArtifactUpdate } from "#resources/artifacts/schema";
+import { artifacts, ArtifactStore, type CollectionRow } from "#resources/artifacts/store";
+import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
+import type { Tools } from "#tools";
+import { printTime } from "#wire/dates";
+import { Limit, Offset } from "#wire/paging";
+
+const { flow_runs, task_runs, flows, deployments } = FilterFields;
+const beside = { flow_runs, task_runs, flows, deployments };
+
+const store = (tools: Tools) => new ArtifactStore(tools);
+
+const where = ({ workspaceId }: Tools, { artifacts: own, ...others }: Filters) =>
+  whereClause("artifacts", { ...pickRuns(others), artifacts: own }, workspaceId);
+const whereLatest = (
+  { workspaceId }: Tools,
+  { artifacts: own, ...others }: Omit<Filters, "artifacts"> & { artifacts?: Filters["artifact_collections"] },
+) => whereClause("artifact_collections", { ...pickRuns(others), artifact_collections: own }, workspaceId);
+const pickRuns = ({ flow_runs, task_runs, flows, deployments }: Filters): Filters => ({
+  flow_runs,
+  task_runs,
+  flows,
+  deployments,
+});
+
+/** A collection as answers show it. */
+function printCollection({ collection_id, collection_created, ...latest }: CollectionRow) {
+  return {
+    ...artifacts.print(latest),
+    id: collection_id,
+    created: printTime(collection_created),
+    latest_id: latest.id,
+  };
+}
+
+export const artifactRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/artifacts/",
+      summary: "Create an artifact.",
+      body: ArtifactCreate,
+      status: 201,
+      response: Artifact,
+    },
+    async ({ body, tools }) => artifacts.print(await createArtifact(tools, body)),
+  ),
+  route(
+    { method: "GET", path: "/artifacts/{id:uuid}", summary: "Read an artifact.", response: Artifact },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(params.id);
+      if (!row) throw missing();
+      return artifacts.print(row);
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/artifacts/{key}/latest",
+      summary: "Read the latest artifact of a key.",
+      params: z.object({ key: z.string() }),
+      response: Artifact,
+    },
+    async ({ params, tools }) => {
+      const row = await store(tools).readCollection(params.key);
+      if (!row) throw missing();
+      const { latest_id: _, ...shown } = printCollection(row);
+      return shown;
+    },
+  ),
+  ...listRoutes({
+    path: "/artifacts",
+    things: "artifacts",
+    body: {
+      limit: Limit,
+      sort: ArtifactSort.default("ID_DESC"),
+      offset: Offset,
+      artifacts: artifactFilter.field,
+      ...beside,
+    },
+    item: Artifact,
+    list: (asked, { limit, offset }) =>
+      listRuns(asked, "artifacts", async (own) => {
+        const order = orderBy("artifacts", asked.body.sort);
+        const rows = await store(own).list(where(own, asked.body), order, limit, offset);
+        return mapPortions(rows, (some) => some.map(artifacts.print));
+      }),
+    count: (asked) => countRuns(asked, "artifacts", (own) => store(own).count(where(own, asked.body))),
+  }),
+  ...listRoutes({
+    path: "/artifacts/latest",
+    things: "the latest artifacts",
+    body: {
+      limit: Limit,
+      sort: ArtifactCollectionSort.default("ID_DESC"),
+      offset: Offset,
+      artifacts: artifactCollectionFilter.field,
+      ...beside,
+    },
+    item: ArtifactCollection,
+    async list({ body, tools }, { limit, offset }) {
+      const order = orderBy("artifact_collections", body.sort);
+      const rows = await store(tools).listCollections(whereLatest(tools, body), order, limit, offset);
+      return mapPortions(rows, (some) => some.map(printCollection));
+    },
+    count: ({ body, tools }) => store(tools).countCollections(whereLatest(tools, body)),
+  }),
+  route(
+    {
+      method: "PATCH",
+      path: "/artifacts/{id:uuid}",
+      summary: "Update an artifact.",
+      body: ArtifactUpdate,
+      status: 204,
+    },
+    ({ params, body, tools }) => updateArtifact(tools, params.id, body),
+  ),
+  route(
+    { method: "DELETE", path: "/artifacts/{id:uuid}", summary: "Delete an artifact.", status: 204 },
+    ({ params, tools }) => deleteArtifact(tools, params.id),
+  ),
+];
