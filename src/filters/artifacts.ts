@@ -64,6 +64,13 @@ export function ofNamed({ flow_runs, task_runs, deployments }: Filters, workspac
   ];
 }
 
+/** Whether the filters of collections lead to few artifacts through an index of artifacts. */
+export function namesArtifacts(filters: Filters): boolean {
+  const { operator, latest_id, flow_run_id, task_run_id } = filters.artifact_collections ?? {};
+  const isNamed = [latest_id, flow_run_id, task_run_id].some((ids) => Array.isArray(ids?.any_));
+  return (operator === "and_" && isNamed) || ofNamed(filters, "").length > 0;
+}
+
 function isOfDeployments(ids: readonly string[], workspaceId: string): SQL {
   const column = artifact.flow_run_id;
   const runs = sql`select ${shortId(sql`named.id`)} from ${flow_run} named where named.workspace_id = ${workspaceId}

@@ -1,7 +1,7 @@
 /** Filters one resource by other resources. Has the joins between the tables, and makes SQL conditions from filters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type * as z from "zod";
-import { artifact } from "#db/tables/artifact";
+import { artifact, artifact_collection } from "#db/tables/artifact";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -33,7 +33,7 @@ const RESOURCES = {
   variables: { table: variable, filter: variableFilter },
   artifacts: { table: artifact, filter: artifactFilter },
   // A query for collections joins each with its latest artifact.
-  artifact_collections: { table: artifact, filter: artifactCollectionFilter },
+  artifact_collections: { table: artifact_collection, filter: artifactCollectionFilter },
 };
 
 interface Resource {
@@ -182,9 +182,9 @@ function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
   return [isOwn(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
 
-/** The condition that a row is in the workspace, whose id is short in artifacts. */
+/** The condition that a row is in the workspace, whose id is short in artifacts and collections. */
 const isOwn = (column: SQLWrapper, workspaceId: string): SQL =>
-  column === artifact.workspace_id
+  column === artifact.workspace_id || column === artifact_collection.workspace_id
     ? sql`likelihood(${column} = ${shortWorkspace(workspaceId)}, 0.9)`
     : inWorkspace(column, workspaceId);
 

@@ -1,7 +1,7 @@
 /** The routes under /artifacts. */
 import * as z from "zod";
-import { artifactCollectionFilter, artifactFilter } from "#filters/artifacts";
-import { FilterFields, type Filters, whereClause } from "#filters/joins";
+import { artifactCollectionFilter, artifactFilter, namesArtifacts } from "#filters/artifacts";
+import { type FilterBody, FilterFields, type Filters, toFilters, whereClause } from "#filters/joins";
 import { ArtifactCollectionSort, ArtifactSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
@@ -19,18 +19,21 @@ const beside = { flow_runs, task_runs, flows, deployments };
 
 const store = (tools: Tools) => new ArtifactStore(tools);
 
-const where = ({ workspaceId }: Tools, { artifacts: own, ...others }: Filters) =>
-  whereClause("artifacts", { ...pickRuns(others), artifacts: own }, workspaceId);
-const whereLatest = (
-  { workspaceId }: Tools,
-  { artifacts: own, ...others }: Omit<Filters, "artifacts"> & { artifacts?: Filters["artifact_collections"] },
-) => whereClause("artifact_collections", { ...pickRuns(others), artifact_collections: own }, workspaceId);
-const pickRuns = ({ flow_runs, task_runs, flows, deployments }: Filters): Filters => ({
-  flow_runs,
-  task_runs,
-  flows,
-  deployments,
-});
+/** A parsed body. On the wire the filter of artifacts and the filter of collections have the same name. */
+type Body<Own extends "artifacts" | "artifact_collections"> = Omit<FilterBody, "work_pools" | "work_pool_queues"> & {
+  artifacts?: Filters[Own];
+};
+
+const where = ({ workspaceId }: Tools, { artifacts: own, ...runs }: Body<"artifacts">) =>
+  whereClause("artifacts", { ...toFilters(runs), artifacts: own }, workspaceId);
+
+function wantedCollections({ workspaceId }: Tools, { artifacts: own, ...runs }: Body<"artifact_collections">) {
+  const filters = { ...toFilters(runs), artifact_collections: own };
+  return {
+    where: whereClause("artifact_collections", filters, workspaceId),
+    isOfArtifacts: namesArtifacts(filters),
+  };
+}
 
 /** A collection as answers show it. */
 function printCollection({ collection_id, collection_created, ...latest }: CollectionRow) {
@@ -109,10 +112,10 @@ export const artifactRoutes = [
     item: ArtifactCollection,
     async list({ body, tools }, { limit, offset }) {
       const order = orderBy("artifact_collections", body.sort);
-      const rows = await store(tools).listCollections(whereLatest(tools, body), order, limit, offset);
+      const rows = await store(tools).listCollections(wantedCollections(tools, body), order, limit, offset);
       return mapPortions(rows, (some) => some.map(printCollection));
     },
-    count: ({ body, tools }) => store(tools).countCollections(whereLatest(tools, body)),
+    count: ({ body, tools }) => store(tools).countCollections(wantedCollections(tools, body)),
   }),
   route(
     {

@@ -27,17 +27,34 @@ type Content = Partial<Pick<ArtifactRow, (typeof CONTENT)[number]>>;
 /** How many bytes an artifact may have. A row of D1 has at most 2 MB. */
 export const MAX_ARTIFACT_BYTES = 1_900_000;
 
-/** The number of bytes of the texts of a row. */
-export const sizeOf = (row: object): number =>
-  Object.values(row).reduce(
-    (sum: number, value: unknown) => sum + (typeof value === "string" ? byteLength(value) : 0),
-    0,
-  );
+/** The columns in which users may store long texts. */
+const TEXTS = ["key", "type", ...CONTENT] as const;
+
+/** The number of bytes of the texts of an artifact. */
+export const sizeOf = (row: Partial<Pick<ArtifactRow, (typeof TEXTS)[number]>>): number =>
+  TEXTS.reduce((sum, name) => sum + byteLength(row[name] ?? ""), 0);
 
 const IN_LIST = shortenedColumns(artifact);
 const OF_COLLECTION = sql`${artifact_collection.id} as collection_id, ${artifact_collection.created} as collection_created`;
-const COLLECTIONS = sql`${artifact_collection} join ${artifact} on ${artifact.workspace_id} = ${artifact_collection.workspace_id}
+/** A collection has the same workspace and the same key as its latest artifact. */
+const IS_LATEST = sql`${artifact.workspace_id} = ${artifact_collection.workspace_id}
   and ${artifact.id} = ${artifact_collection.latest_id} and ${artifact.key} = ${artifact_collection.key}`;
+
+/**
+ * Each collection with its latest artifact. SQLite reads the tables in this order: first the collections, or first the artifacts if an
+ * index of artifacts leads to few of them.
+ */
+export const COLLECTIONS = sql`${artifact_collection} cross join ${artifact} on ${IS_LATEST}`;
+export const COLLECTIONS_OF_ARTIFACTS = sql`${artifact} cross join ${artifact_collection} on ${IS_LATEST}`;
+
+/** Which collections: conditions from the filters, and whether they lead to few artifacts. */
+interface Wanted {
+  where: SQL;
+  isOfArtifacts: boolean;
+}
+
+const wantedOf = ({ where, isOfArtifacts }: Wanted): SQL =>
+  sql`${isOfArtifacts ? COLLECTIONS_OF_ARTIFACTS : COLLECTIONS} where ${where}`;
 
 interface Removal {
   removed: boolean;
@@ -67,10 +84,10 @@ export class ArtifactStore extends WorkspaceStore {
     return rowsInFull(this.db, artifact, rows, (ids) => this.among(ids));
   }
 
-  /** A page of collections. `where` and `order` come from the filters. */
-  async listCollections(where: SQL, order: SQL, limit: number, offset: number): Promise<Portions<CollectionRow>> {
+  /** A page of collections. */
+  async listCollections(wanted: Wanted, order: SQL, limit: number, offset: number): Promise<Portions<CollectionRow>> {
     const rows = await this.db.rows<CollectionRow>(
-      sql`select ${IN_LIST}, ${OF_COLLECTION} from ${COLLECTIONS} where ${this.ofCollections(where)}
+      sql`select ${IN_LIST}, ${OF_COLLECTION} from ${wantedOf(wanted)}
         order by ${order} limit ${limit} offset ${offset}`,
     );
     return inPortions(
@@ -90,10 +107,8 @@ export class ArtifactStore extends WorkspaceStore {
   }
 
   /** How many collections there are. */
-  async countCollections(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(
-      sql`select count(*) as count from ${COLLECTIONS} where ${this.ofCollections(where)}`,
-    );
+  async countCollections(wanted: Wanted): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${wantedOf(wanted)}`);
     return row?.count ?? 0;
   }
 
@@ -119,7 +134,7 @@ export class ArtifactStore extends WorkspaceStore {
   async update(id: string, content: Content, now: Micros): Promise<"changed" | "missing" | "too large"> {
     const given = CONTENT.filter((name) => content[name] !== undefined);
     const changes = given.map((name) => sql`, ${sql.identifier(name)} = ${content[name]}`);
-    const kept = ["key", "type", ...CONTENT].filter((name) => !given.some((one) => one === name));
+    const kept = TEXTS.filter((name) => !given.some((one) => one === name));
     const bytes = sql.raw(kept.map((name) => `coalesce(octet_length("${name}"), 0)`).join(" + "));
     const [update, found] = await this.db.batch([
       sql`update ${artifact} set updated = ${laterThan(artifact.updated, now)} ${sql.join(changes)}
@@ -160,10 +175,6 @@ export class ArtifactStore extends WorkspaceStore {
   private selectCollection(key: string): SQL {
     return sql`select ${artifact}.*, ${OF_COLLECTION} from ${COLLECTIONS}
       where ${artifact_collection.workspace_id} = ${shortWorkspace(this.workspaceId)} and ${artifact_collection.key} = ${key}`;
-  }
-
-  private ofCollections(where: SQL): SQL {
-    return sql`${artifact_collection.workspace_id} = ${shortWorkspace(this.workspaceId)} and ${where}`;
   }
 
   private has(id: string): SQL {
