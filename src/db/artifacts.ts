@@ -1,6 +1,7 @@
 /** Conditions on artifacts, and the statements that several resources need. */
 import { type SQL, sql } from "drizzle-orm";
 import { shortId, shortWorkspace } from "#db/short/ids";
+import { each } from "#db/sql";
 import { artifact, artifact_collection } from "#db/tables/artifact";
 
 /** A condition on a row of `artifact` with this alias. */
@@ -29,6 +30,15 @@ export function deleteArtifact(workspaceId: string, id: string): SQL[] {
   return deleteMeeting(workspaceId, (alias) => {
     const row = sql.raw(alias);
     return sql`(${row}.workspace_id = ${shortWorkspace(workspaceId)} and ${row}.id = ${shortId(id)})`;
+  });
+}
+
+/** Deletes those of the artifacts with these ids that meet a condition. */
+export function deleteArtifacts(workspaceId: string, ids: readonly string[], condition: Condition): SQL[] {
+  return deleteMeeting(workspaceId, (alias) => {
+    const row = sql.raw(alias);
+    return sql`(${row}.workspace_id = ${shortWorkspace(workspaceId)}
+      and ${row}.id in (select ${shortId(sql`value`)} from ${each(ids)}) and ${condition(alias)})`;
   });
 }
 

@@ -53,7 +53,7 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [work_pool, "other"],
   [work_queue, "other"],
   [concurrency_limit, "other"],
-  [artifact, "other"],
+  [artifact, "flow_runs"],
   [artifact_collection, "other"],
   [variable, "other"],
   [saved_search, "other"],

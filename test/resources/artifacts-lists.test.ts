@@ -161,7 +161,7 @@ describe("a question reads an index:", () => {
     ],
     ["a flow run", { artifacts: { operator: "and_", flow_run_id: { any_: [id] } } }, OF_RUN, OF_RUN],
     ["flow runs", { artifacts: { operator: "and_", flow_run_id: many } }, OF_RUN, OF_RUN],
-    ["flow runs by their ids", { flow_runs: { operator: "and_", id: many } as Filters["flow_runs"] }, OF_RUN, OF_RUN],
+    ["flow runs by their ids", { flow_runs: { operator: "and_", id: many } }, OF_RUN, OF_RUN],
     ["task runs", { artifacts: { operator: "and_", task_run_id: many } }, OF_TASK, OF_TASK],
     [
       "keys",
@@ -169,12 +169,7 @@ describe("a question reads an index:", () => {
       "artifact_key (workspace_id=? AND key=?)",
       "artifact_collection_key (workspace_id=? AND key=?)",
     ],
-    [
-      "a deployment",
-      { deployments: { operator: "and_", id: { any_: [id] } } as Filters["deployments"] },
-      OF_RUN,
-      OF_RUN,
-    ],
+    ["a deployment", { deployments: { operator: "and_", id: { any_: [id] } } }, OF_RUN, OF_RUN],
   ];
 
   test.for(PLANS)("%s", async ([, filters, index, latest]) => {

@@ -35,6 +35,9 @@ function wantedCollections({ workspaceId }: Tools, { artifacts: own, ...runs }: 
   };
 }
 
+/** Whether filters ask for the runs of artifacts, which may be in the archive. The latest artifacts of all keys are in D1. */
+const asksForRuns = (runs: FilterBody) => Boolean(runs.flow_runs ?? runs.task_runs ?? runs.flows ?? runs.deployments);
+
 /** A collection as answers show it. */
 function printCollection({ collection_id, collection_created, ...latest }: CollectionRow) {
   return {
@@ -110,12 +113,18 @@ export const artifactRoutes = [
       ...beside,
     },
     item: ArtifactCollection,
-    async list({ body, tools }, { limit, offset }) {
-      const order = orderBy("artifact_collections", body.sort);
-      const rows = await store(tools).listCollections(wantedCollections(tools, body), order, limit, offset);
-      return mapPortions(rows, (some) => some.map(printCollection));
+    list(asked, { limit, offset }) {
+      const order = orderBy("artifact_collections", asked.body.sort);
+      const read = async (own: Tools) => {
+        const rows = await store(own).listCollections(wantedCollections(own, asked.body), order, limit, offset);
+        return mapPortions(rows, (some) => some.map(printCollection));
+      };
+      return asksForRuns(asked.body) ? listRuns(asked, "artifacts", read) : read(asked.tools);
     },
-    count: ({ body, tools }) => store(tools).countCollections(wantedCollections(tools, body)),
+    count(asked) {
+      const read = (own: Tools) => store(own).countCollections(wantedCollections(own, asked.body));
+      return asksForRuns(asked.body) ? countRuns(asked, "artifacts", read) : read(asked.tools);
+    },
   }),
   route(
     {

@@ -18,8 +18,10 @@ const MAX_NAMED = 5;
 
 type Root = "flow_runs" | "task_runs" | "artifacts";
 
-/** The filters of a request. Only a request for artifacts has a filter of artifacts. */
-type Body = FilterBody & { artifacts?: Filters["artifacts"] };
+/** The filters of a request. Only a request for artifacts has a filter of artifacts, or of collections. */
+type Body = FilterBody & {
+  artifacts?: Pick<NonNullable<Filters["artifacts"]>, "operator" | "flow_run_id"> | null | undefined;
+};
 
 /** A request for a list or a count. */
 interface Asked {
