@@ -34,10 +34,10 @@ const LAYERS: Layer[] = [
   },
   { name: "events", files: ["src/events/**"], imports: ["#events/**"] },
   { name: "orchestration", files: ["src/orchestration/**"], imports: ["#orchestration/**"] },
-  ...["variables", "collections", "root", "run-states", "task-workers", "automations", "events", "logs"].map(slice),
-  ...["block-types", "block-schemas", "block-documents"].map(slice),
+  ...["variables", "saved-searches", "collections", "root", "run-states", "task-workers"].map(slice),
+  ...["automations", "events", "logs", "block-types", "block-schemas", "block-documents"].map(slice),
   ...["task-runs", "work-pools", "concurrency-limits-v2", "concurrency-limits", "flow-runs"].map(slice),
-  ...["deployments", "flows", "ui", "admin"].map(slice),
+  ...["artifacts", "deployments", "flows", "ui", "admin"].map(slice),
   { name: "services", files: ["src/services/**"], imports: ["#services/**"] },
   { name: "http", files: ["src/http/**"], imports: ["#http/**"] },
   {

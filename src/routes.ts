@@ -20,11 +20,13 @@ import { taskWorkerRoutes } from "#resources/task-workers/routes";
 import { adminRoutes } from "#resources/admin/routes";
 import { automationRoutes } from "#resources/automations/routes";
 import { rootRoutes } from "#resources/root/routes";
+import { artifactRoutes } from "#resources/artifacts/routes";
 import { collectionRoutes } from "#resources/collections/routes";
 import { uiFlowRoutes } from "#resources/ui/flow-routes";
 import { uiFlowRunRoutes } from "#resources/ui/flow-run-routes";
 import { uiSchemaRoutes } from "#resources/ui/schema-routes";
 import { uiTaskRunRoutes } from "#resources/ui/task-run-routes";
+import { savedSearchRoutes } from "#resources/saved-searches/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workerSockets, workPoolRoutes } from "#resources/work-pools/routes";
 import { poolQueueRoutes, workQueueRoutes } from "#resources/work-pools/queue-routes";
@@ -50,6 +52,8 @@ export const routes: readonly Route[] = [
   ...runStateRoutes,
   ...taskRunRoutes,
   ...taskWorkerRoutes,
+  ...artifactRoutes,
+  ...savedSearchRoutes,
   ...collectionRoutes,
   ...uiFlowRoutes,
   ...uiFlowRunRoutes,

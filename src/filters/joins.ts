@@ -2,12 +2,14 @@
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type * as z from "zod";
 import { block_document, block_schema, block_type } from "#db/tables/block";
+import { artifact, artifact_collection } from "#db/tables/artifact";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { artifactCollectionFilter, artifactFilter, ofNamed } from "./artifacts";
 import { ALWAYS, anyId, combine, type Criterion, inWorkspace } from "./clause";
 import { blockDocumentFilter, blockSchemaFilter, blockTypeFilter } from "./blocks";
 import {
@@ -20,8 +22,8 @@ import {
   workPoolFilter,
   workQueueFilter,
 } from "./criteria";
-import { uuidText } from "#db/short/ids";
-import { inTaskWorkspace, ofFlowRun } from "#db/task-run-keys";
+import { shortWorkspace, uuidText } from "#db/short/ids";
+import { inTaskWorkspace, isTaskRunOf, ofFlowRun } from "#db/task-run-keys";
 
 const RESOURCES = {
   flows: { table: flow, filter: flowFilter },
@@ -34,6 +36,9 @@ const RESOURCES = {
   block_types: { table: block_type, filter: blockTypeFilter },
   block_schemas: { table: block_schema, filter: blockSchemaFilter },
   block_documents: { table: block_document, filter: blockDocumentFilter },
+  artifacts: { table: artifact, filter: artifactFilter },
+  // A query for collections joins each with its latest artifact.
+  artifact_collections: { table: artifact_collection, filter: artifactCollectionFilter },
 };
 
 interface Resource {
@@ -102,6 +107,22 @@ const fromWorkQueue: Way[] = [
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
+/** The runs of an artifact, which has their ids in the short form. */
+const fromArtifact: Way[] = [
+  {
+    to: "flow_runs",
+    here: sql.raw(uuidText("artifact.flow_run_id")),
+    there: flow_run.id,
+    onward: [toFlow(flow_run.flow_id), { to: "deployments", here: flow_run.deployment_id, there: deployment.id }],
+  },
+  {
+    to: "task_runs",
+    here: artifact.task_run_id,
+    there: task_run.id,
+    joins: (workspaceId) => isTaskRunOf(workspaceId, sql.raw(uuidText("artifact.task_run_id")), "task_run"),
+  },
+];
+
 /** The tree of joins from each root to the other resources. The same row has to match all filters on one branch. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
@@ -126,6 +147,8 @@ const WAYS: Record<Root, Way[]> = {
     { to: "block_types", here: block_document.block_type_id, there: block_type.id },
     { to: "block_schemas", here: block_document.block_schema_id, there: block_schema.id },
   ],
+  artifacts: fromArtifact,
+  artifact_collections: fromArtifact,
 };
 
 /** Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one. */
@@ -136,6 +159,7 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
     : WAYS[root].flatMap((way) => follow(way, filters, workspaceId));
   if (root === "task_runs" && !namesTaskRuns(filters)) joined.push(inTaskWorkspace(workspaceId));
   if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
+  if (root === "artifacts" || root === "artifact_collections") joined.push(...ofNamed(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
 
@@ -166,8 +190,14 @@ export function asksForAllFlowRuns({ flow_runs, ...beside }: Filters): boolean {
 function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
   if (root === "task_runs") return taskRunFilter.clauses(filters.task_runs, workspaceId);
   const { table, filter }: Resource = RESOURCES[root];
-  return [inWorkspace(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
+  return [isOwn(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
+
+/** The condition that a row is in the workspace, whose id is short in artifacts and collections. */
+const isOwn = (column: SQLWrapper, workspaceId: string): SQL =>
+  column === artifact.workspace_id || column === artifact_collection.workspace_id
+    ? sql`likelihood(${column} = ${shortWorkspace(workspaceId)}, 0.9)`
+    : inWorkspace(column, workspaceId);
 
 /**
  * The condition that a joined row matches the filters of its resource and of the resources that are joined to it. No

@@ -3,6 +3,7 @@ import { getTableColumns, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import * as z from "zod";
 import { uuidText } from "#db/short/ids";
 import { block_document } from "#db/tables/block";
+import { artifact, artifact_collection } from "#db/tables/artifact";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -34,6 +35,11 @@ export const VariableSort = z
   .enum(["CREATED_DESC", "UPDATED_DESC", "NAME_DESC", "NAME_ASC"])
   .meta({ id: "VariableSort" });
 export type VariableSort = z.output<typeof VariableSort>;
+const ARTIFACT_SORTS = ["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"] as const;
+export const ArtifactSort = z.enum(ARTIFACT_SORTS).meta({ id: "ArtifactSort" });
+export type ArtifactSort = z.output<typeof ArtifactSort>;
+export const ArtifactCollectionSort = z.enum(ARTIFACT_SORTS).meta({ id: "ArtifactCollectionSort" });
+export type ArtifactCollectionSort = z.output<typeof ArtifactCollectionSort>;
 
 export const BlockDocumentSort = z
   .enum(["NAME_DESC", "NAME_ASC", "BLOCK_TYPE_AND_NAME_ASC"])
@@ -53,6 +59,8 @@ interface Sorts {
   flows: FlowSort;
   deployments: DeploymentSort;
   variables: VariableSort;
+  artifacts: ArtifactSort;
+  artifact_collections: ArtifactCollectionSort;
 }
 
 /** The column that a sort names. */
@@ -64,6 +72,9 @@ const COLUMNS: { [R in keyof Sorts]: Record<Column<Sorts[R]> | "id", SQLWrapper>
   flows: flow,
   deployments: deployment,
   variables: variable,
+  // The ids of artifacts have the order of their creation.
+  artifacts: { ...getTableColumns(artifact), created: artifact.id },
+  artifact_collections: { ...getTableColumns(artifact_collection), updated: artifact.updated },
 };
 
 /** Gives the text after `order by`. The last column is the id, in the same direction. So pages do not overlap, and an index can give the order. */

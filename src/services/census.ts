@@ -9,6 +9,7 @@ import {
   block_type,
 } from "#db/tables/block";
 import { data_key } from "#db/tables/data-key";
+import { artifact, artifact_collection } from "#db/tables/artifact";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import {
@@ -23,6 +24,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_count, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { log_archive, log_minute, log_restored_run, log_segment } from "#db/tables/log";
 import { archived_run, run_archive } from "#db/tables/run-archive";
+import { saved_search } from "#db/tables/saved-search";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { configuration, variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -59,6 +61,8 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [work_pool, "other"],
   [work_queue, "other"],
   [concurrency_limit, "other"],
+  [artifact, "flow_runs"],
+  [artifact_collection, "other"],
   [variable, "other"],
   [block_type, "other"],
   [block_schema, "other"],
@@ -66,6 +70,7 @@ export const TABLES: readonly (readonly [SQLiteTable, Kind])[] = [
   [block_document, "other"],
   [block_document_reference, "other"],
   [data_key, "other"],
+  [saved_search, "other"],
   [configuration, "other"],
   [dead_letter, "other"],
   [sweep_mark, "other"],

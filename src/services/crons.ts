@@ -14,6 +14,7 @@ import { removeArchivedEvents, removeLeftoverObjects } from "#services/retention
 import { removeArchivedLogs } from "#services/retention-archived-logs";
 import { removeArchivedRuns } from "#services/retention-archived-runs";
 import { removeOldEvents } from "#services/retention-events";
+import { removeOrphanedArtifacts } from "#services/retention-artifacts";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
 import { watchSize, countOldRuns } from "#services/database";
@@ -59,6 +60,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
+    { name: "remove orphaned artifacts", service: "db_vacuum", run: removeOrphanedArtifacts },
     { name: "pack old events", run: repackEvents },
     { name: "pack old logs", run: packOldLogs },
     { name: "shorten rows", run: shortenRows },

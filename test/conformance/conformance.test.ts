@@ -7,7 +7,7 @@ import { play } from "./play";
 import { scenarios } from "./scenarios";
 
 /** Scenarios of areas of the API that Sluice does not have yet. */
-const NOT_YET = new Set(["artifacts", "saved-searches", "automations", "bad-input-others"]);
+const NOT_YET = new Set(["automations", "bad-input-others"]);
 
 const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
 

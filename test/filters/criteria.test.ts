@@ -1,6 +1,5 @@
 import { beforeAll, describe, test } from "vitest";
-import type { Root } from "#filters/joins";
-import { at, type FiltersInput, find, idOf, makeWorld } from "./world";
+import { at, type FiltersInput, find, idOf, makeWorld, type Root } from "./world";
 
 beforeAll(makeWorld);
 

@@ -1,8 +1,7 @@
 import { sql } from "drizzle-orm";
 import { describe, test } from "vitest";
-import type { Root } from "#filters/joins";
 import { type FlowRunSort, orderBy } from "#filters/sorts";
-import { at, explain, type FiltersInput, idOf } from "./world";
+import { at, explain, type FiltersInput, idOf, type Root } from "./world";
 
 const SORTED = "USE TEMP B-TREE FOR ORDER BY";
 

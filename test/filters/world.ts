@@ -16,11 +16,14 @@ import {
   workPoolFilter,
   workQueueFilter,
 } from "#filters/criteria";
-import { type Filters, type Root, whereClause } from "#filters/joins";
+import { type Filters, type Root as AnyRoot, whereClause } from "#filters/joins";
 import { printTime } from "#wire/dates";
 
 export const HOME = "00000000-0000-4000-8000-00000000aaaa";
 const NEXT_DOOR = "00000000-0000-4000-8000-00000000bbbb";
+
+/** Artifacts have tests of their own, through their routes. */
+export type Root = Exclude<AnyRoot, "artifacts" | "artifact_collections">;
 
 export const TABLES: Record<Root, string> = {
   flows: "flow",

@@ -26,6 +26,9 @@ export type Kind =
   | "limit_v2"
   | "limit_v2_name"
   | "lease"
+  | "artifact"
+  | "artifact_key"
+  | "saved_search"
   | "variable"
   | "variable_name"
   | "input_key"
@@ -150,6 +153,11 @@ export class World {
       { name: `world_${this.turn}`, value: { n: 1 } },
       { id: "variable", name: "variable_name" },
     );
+    await this.make(
+      "/artifacts/",
+      { key: `world-${this.turn}`, type: "progress", data: 1.5, flow_run_id: run["id"] },
+      { id: "artifact", key: "artifact_key" },
+    );
     await this.make("/concurrency_limits/", { tag: `${name}-tag`, concurrency_limit: 3 }, { id: "limit", tag: "tag" });
     const limit = await this.make(
       "/v2/concurrency_limits/",
@@ -221,6 +229,8 @@ const MADE: readonly (readonly [RegExp, Record<string, Kind>])[] = [
   [/^\/deployments\/?$/, { id: "deployment", name: "deployment_name" }],
   [/^\/work_pools\/?$/, { id: "pool", name: "pool_name", default_queue_id: "queue" }],
   [/queues\/?$/, { id: "queue", name: "queue_name" }],
+  [/^\/artifacts\/?$/, { id: "artifact", key: "artifact_key" }],
+  [/^\/saved_searches\/?$/, { id: "saved_search" }],
   [/^\/variables\/?$/, { id: "variable", name: "variable_name" }],
   [/^\/concurrency_limits\/?$/, { id: "limit", tag: "tag" }],
   [/^\/v2\/concurrency_limits\/?$/, { id: "limit_v2", name: "limit_v2_name" }],

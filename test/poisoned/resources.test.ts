@@ -60,6 +60,32 @@ const SUBJECTS: readonly Subject[] = [
     ],
   },
   {
+    name: "an artifact",
+    make: () => idOf("/artifacts/", { type: "progress", data: 1, metadata_: { a: "b" }, flow_run_id: runId }),
+    json: ["artifact.data", "artifact.metadata_"],
+    times: ["artifact.created", "artifact.updated"],
+    questions: (healthy, bad) => [
+      list("/artifacts/filter", [healthy, bad], { artifacts: { flow_run_id: { any_: [runId] } } }),
+      count("/artifacts/count"),
+      { method: "GET", path: `/flow_runs/${runId}/graph-v2`, shows: [healthy, bad] },
+      ...[healthy, bad].map((id) => read(`/artifacts/${id}`, id)),
+    ],
+  },
+  {
+    name: "a saved search",
+    make: async () => {
+      const { body } = await api<{ id: string }>("PUT", "/saved_searches/", { name: unique("search") });
+      return body.id;
+    },
+    json: ["saved_search.filters"],
+    times: ["saved_search.created", "saved_search.updated"],
+    questions: (healthy, bad) => [
+      list("/saved_searches/filter", [healthy, bad]),
+      read(`/saved_searches/${healthy}`, healthy),
+      read(`/saved_searches/${bad}`, bad),
+    ],
+  },
+  {
     name: "a variable",
     make: () => named("/variables/", "variable", (name) => ({ name: name.replaceAll("-", "_"), value: { n: 1 } })),
     json: ["variable.value", "variable.tags"],

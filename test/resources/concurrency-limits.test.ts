@@ -127,6 +127,20 @@ describe("slots", () => {
     expect((await read(wide.name)).active_slots).toBe(0);
   });
 
+  test("create_if_missing is accepted and ignored, and is a flag", async () => {
+    for (const [path, rest] of [
+      ["increment", { mode: "concurrency" }],
+      ["decrement", { occupancy_seconds: 1 }],
+    ] as const) {
+      const name = unique("missing");
+      const ask = (create_if_missing: unknown) =>
+        api<unknown>("POST", `/v2/concurrency_limits/${path}`, { names: [name], slots: 1, ...rest, create_if_missing });
+      for (const flag of [true, false, null]) expect(await ask(flag)).toMatchObject({ status: 200, body: [] });
+      expect((await ask("perhaps")).status).toBe(422);
+      expect((await api("GET", `/v2/concurrency_limits/${name}`)).status).toBe(404);
+    }
+  });
+
   test("of existing limits are taken once each, in the order of the names in the request", async () => {
     const [one, two] = [await aLimit(), await aLimit()];
     const { body } = await take([two.name, unique("none"), one.name, two.name]);

@@ -8,6 +8,7 @@ const TABLES = {
   flow_run_state: "flow_run_id",
   flow_run_input: "flow_run_id",
   task_run: "flow_run_id",
+  artifact: "flow_run_id",
   log_segment: "run_id",
   log_minute: "run_id",
   flow_run: "id",
@@ -44,11 +45,28 @@ async function aFullRun(): Promise<{ run: FlowRun; task: string }> {
       task_run_id: task.id,
     },
   ]);
+  await api("POST", "/artifacts/", { key: "k", data: 1, flow_run_id: run.id, task_run_id: task.id });
   return { run, task: task.id };
 }
 
-const ALL = { flow_run_state: 2, flow_run_input: 1, task_run: 1, log_segment: 1, log_minute: 1, flow_run: 1 };
-const NONE = { flow_run_state: 0, flow_run_input: 0, task_run: 0, log_segment: 0, log_minute: 0, flow_run: 0 };
+const ALL = {
+  flow_run_state: 2,
+  flow_run_input: 1,
+  task_run: 1,
+  artifact: 1,
+  log_segment: 1,
+  log_minute: 1,
+  flow_run: 1,
+};
+const NONE = {
+  flow_run_state: 0,
+  flow_run_input: 0,
+  task_run: 0,
+  artifact: 0,
+  log_segment: 0,
+  log_minute: 0,
+  flow_run: 0,
+};
 
 test("a run is deleted with its own rows, and with no others", async () => {
   const [{ run, task }, { run: other }] = [await aFullRun(), await aFullRun()];

@@ -17,6 +17,7 @@ import type { AcquireAsk } from "#objects/concurrency-limits/messages";
 import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
 import {
   acquisition,
+  acquisitionWithoutLease,
   ConcurrencyLimitV2,
   ConcurrencyLimitV2Create,
   ConcurrencyLimitV2Update,
@@ -135,7 +136,7 @@ export const concurrencyLimitV2Routes = [
       method: "POST",
       path: "/v2/concurrency_limits/increment",
       summary: "Take slots of concurrency limits.",
-      body: embedded(acquisition),
+      body: embedded(acquisitionWithoutLease),
       response: z.array(MinimalConcurrencyLimitResponse),
       errors: [423],
     },

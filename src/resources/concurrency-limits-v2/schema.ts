@@ -94,6 +94,12 @@ export const acquisition = {
   mode: literal("concurrency", "rate_limit").default("concurrency"),
 };
 
+/** Prefect: accepted and ignored. A limit must exist before its slots are taken. */
+const create_if_missing = Bool.nullish().meta({ deprecated: true });
+
+/** The body of an acquisition without a lease. */
+export const acquisitionWithoutLease = { ...acquisition, create_if_missing };
+
 /** The additional fields of an acquisition under a lease. */
 export const leased = {
   lease_duration: LeaseSeconds.default(DEFAULT_LEASE_SECONDS),
@@ -105,6 +111,7 @@ export const giving = {
   slots: Slots,
   names: listOf(ShortText, MAX_NAMES),
   occupancy_seconds: Float.pipe(z.number().gt(0)).nullish(),
+  create_if_missing,
 };
 
 export const renewal = { lease_duration: LeaseSeconds.optional() };

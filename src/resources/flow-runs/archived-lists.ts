@@ -2,7 +2,7 @@
  * Lists and counts of runs, where runs are in the archive. A request that names few flow runs gets the archived ones
  * too. All others read D1 only, and a header says which runs may be missing.
  */
-import type { FilterBody } from "#filters/joins";
+import type { FilterBody, Filters } from "#filters/joins";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { withArchiveEnd } from "#resources/flow-runs/archived-end";
@@ -16,16 +16,21 @@ const ARCHIVE_HEADER = "x-sluice-archive";
 /** How many flow runs a request may name so that they are looked for in the archive. */
 const MAX_NAMED = 5;
 
-type Root = "flow_runs" | "task_runs";
+type Root = "flow_runs" | "task_runs" | "artifacts";
+
+/** The filters of a request. Only a request for artifacts has a filter of artifacts, or of collections. */
+type Body = FilterBody & {
+  artifacts?: Pick<NonNullable<Filters["artifacts"]>, "operator" | "flow_run_id"> | null | undefined;
+};
 
 /** A request for a list or a count. */
 interface Asked {
-  body: FilterBody;
+  body: Body;
   tools: Tools;
   headers: Headers;
 }
 
-/** Counts flow runs or task runs: with the archived ones if the filters name few flow runs, or with the header. */
+/** Counts flow runs, task runs or artifacts: with the archived ones if the filters name few flow runs, or with the header. */
 export async function countRuns<T>(asked: Asked, root: Root, read: (tools: Tools) => Promise<T>): Promise<T> {
   const named = namedRuns(asked.body, root);
   return named ? withArchived(asked.tools, named, read, optionsOf(asked)) : withHeader(asked, read);
@@ -57,12 +62,13 @@ async function withHeader<T>({ body, tools, headers }: Asked, read: (tools: Tool
  * The few flow runs that the filters name: the wanted runs, or their parents, or the flow runs of the wanted task runs. Null if the
  * filters may find other runs too.
  */
-function namedRuns({ flow_runs, task_runs }: FilterBody, root: Root): string[] | null {
+function namedRuns({ flow_runs, task_runs, artifacts }: Body, root: Root): string[] | null {
   const isOfAll = flow_runs?.operator === "and_";
   const parents = (isOfAll && flow_runs.parent_flow_run_id?.any_) || [];
   const lists = [isOfAll && flow_runs.id?.any_];
   if (root === "task_runs" && task_runs?.operator === "and_" && task_runs.flow_run_id?.is_null_ !== true)
     lists.push(task_runs.flow_run_id?.any_);
+  if (root === "artifacts" && artifacts?.operator === "and_") lists.push(artifacts.flow_run_id?.any_);
   // The task runs of subflows are not in the view of the parents.
   if (root === "flow_runs" && !task_runs && parents.length > 0) lists.push(parents);
   const [ids] = lists.flatMap((list) => (list ? [list] : [])).toSorted((a, b) => a.length - b.length);

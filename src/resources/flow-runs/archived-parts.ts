@@ -7,12 +7,23 @@ import type { Entry } from "#archive/bundle";
 import { columnsOf } from "#db/columns";
 import { pack, toBytes, unpack } from "#db/packed";
 import { FIRST_WORKSPACE, workspaceDigits } from "#db/short/ids";
+import { artifact } from "#db/tables/artifact";
 import { flow_run, flow_run_input, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { canonicalUuid } from "#wire/ids";
 
-/** The tables with rows of a run that move with it, in the order in which they are written. Its logs move on their own. */
-export const RUN_TABLES = { flow_run, flow_run_state, flow_run_state_page, flow_run_input, task_run } as const;
+/**
+ * The tables with rows of a run that move with it, in the order in which they are written. Its logs move on their own. An artifact that is
+ * the latest of its key stays in D1.
+ */
+export const RUN_TABLES = {
+  flow_run,
+  flow_run_state,
+  flow_run_state_page,
+  flow_run_input,
+  task_run,
+  artifact,
+} as const;
 export type TableName = keyof typeof RUN_TABLES;
 export const TABLE_NAMES = Object.keys(RUN_TABLES) as TableName[];
 

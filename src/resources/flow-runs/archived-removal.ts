@@ -1,5 +1,6 @@
 /** Removes archived runs: first the rows in D1, then the objects. */
 import { type SQL, sql } from "drizzle-orm";
+import { deleteArtifactsOf } from "#db/artifacts";
 import { shortId, shortWorkspace } from "#db/short/ids";
 import { each, list } from "#db/sql";
 import { deleteLogsOf } from "#db/tables/log";
@@ -38,6 +39,7 @@ async function deleteArchivedRuns(tools: Tools, ids: readonly string[]): Promise
     const some = own.map(({ id }) => id);
     const results = await db.batch([
       ...deleteLogsOf(workspaceId, inBundle(workspaceId, first, some)),
+      ...deleteArtifactsOf(workspaceId, inBundle(workspaceId, first, some)),
       ...takeOutOfBundle(workspaceId, first, some),
     ]);
     const { taken, emptied } = takenFrom(results.slice(-3));
@@ -50,7 +52,7 @@ async function deleteArchivedRuns(tools: Tools, ids: readonly string[]): Promise
 type Bundle = Pick<RunAddress, "bundle" | "first_end">;
 
 /** The ids of the runs that are in a bundle, as a subquery with the column `value`. */
-function inBundle(workspaceId: string, { bundle }: Bundle, ids: readonly string[]): SQL {
+function inBundle(workspaceId: string, { bundle }: Pick<Bundle, "bundle">, ids: readonly string[]): SQL {
   return sql`(select k.value as value from ${each(ids)} k cross join ${archived_run} a
     on a.workspace_id = ${shortWorkspace(workspaceId)} and a.id = ${shortId(sql`k.value`)} and a.bundle = ${shortId(bundle)})`;
 }
@@ -99,13 +101,17 @@ export async function removeRunBundles(
 ): Promise<void> {
   const results = await db.batch(
     bundles.flatMap(({ first_end, id, runs }) => [
+      // Artifacts that are the latest of their keys have stayed in D1.
+      ...deleteArtifactsOf(workspaceId, inBundle(workspaceId, { bundle: id }, idsIn(runs))),
       sql`delete from ${archived_run} where workspace_id = ${shortWorkspace(workspaceId)} and bundle = ${shortId(id)}
         and id in (select ${shortId(sql`value`)} from ${list(idsIn(runs))})`,
       sql`delete from ${run_archive} where workspace_id = ${workspaceId} and first_end = ${first_end}
         and id = ${shortId(id)} returning key`,
     ]),
   );
-  await archive.delete(results.flatMap(({ rows }) => rows.map(({ key }) => String(key))));
+  await archive.delete(
+    results.flatMap(({ rows }) => rows.flatMap(({ key }) => (typeof key === "string" ? [key] : []))),
+  );
 }
 
 /** Which of these objects no row names. `end` is the time in the key of an object. */

@@ -1,5 +1,6 @@
 /** Writes archived runs back to D1. */
 import { type SQL, sql } from "drizzle-orm";
+import { adoptLatestOf } from "#db/artifacts";
 import { columnsOf } from "#db/columns";
 import { shortId, shortWorkspace } from "#db/short/ids";
 import { each } from "#db/sql";
@@ -65,7 +66,11 @@ async function writeBack({ db, workspaceId, archive }: MoveTools, { address, row
     const own = rows.filter((one) => one.table === table).map(({ row }) => row);
     return insertsOf(table, own, table === "flow_run" ? isThere : sql`${isThere} and ${isInserted}`);
   });
-  const results = await db.batch([...inserts, ...takeOutOfBundle(workspaceId, address, [address.id], isInserted)]);
+  const results = await db.batch([
+    ...inserts,
+    adoptLatestOf(workspaceId, address.id),
+    ...takeOutOfBundle(workspaceId, address, [address.id], isInserted),
+  ]);
   const { taken, emptied } = takenFrom(results.slice(-3));
   await archive.delete(emptied);
   return taken.length > 0;

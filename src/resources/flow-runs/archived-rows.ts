@@ -1,6 +1,7 @@
 /** Reads all rows of runs that are to move to the archive, as they are stored. */
 import { getTableConfig, type SQLiteColumn } from "drizzle-orm/sqlite-core";
 import { type SQL, sql } from "drizzle-orm";
+import { isLatest, ofFlowRuns as areArtifactsOf } from "#db/artifacts";
 import { columnsOf } from "#db/columns";
 import { stateIdsOf } from "#db/state-pages";
 import { list } from "#db/sql";
@@ -34,7 +35,7 @@ export interface RowsOfRun {
   rows: MovingRow[];
 }
 
-/** The condition that a row `t` belongs to one of the runs of a subquery with the column `value`. */
+/** The condition that a row `t` belongs to one of the runs of a subquery with the column `value`, and moves with it. */
 function isOf(table: TableName, workspaceId: string, ids: SQL): SQL {
   const own = (column: string) => sql`t.workspace_id = ${workspaceId} and ${sql.raw(column)} in ${ids}`;
   switch (table) {
@@ -47,6 +48,8 @@ function isOf(table: TableName, workspaceId: string, ids: SQL): SQL {
       return own("t.flow_run_id");
     case "task_run":
       return ofFlowRuns(workspaceId, ids, "t");
+    case "artifact":
+      return sql`(${areArtifactsOf(workspaceId, ids, "t")} and not ${isLatest(workspaceId, "t")})`;
     default:
       throw table satisfies never;
   }

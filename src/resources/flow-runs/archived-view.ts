@@ -3,9 +3,10 @@
  * So a select reads rows of the archive if it begins with `with task_run as (…)`, and needs no other change.
  */
 import { type SQL, sql } from "drizzle-orm";
-import { columnsOf } from "#db/columns";
+import { ofFlowRuns as areArtifactsOf } from "#db/artifacts";
+import { columnsOf, type StoredColumn } from "#db/columns";
 import { print, type Printed } from "#db/print";
-import { uuidText } from "#db/short/ids";
+import { shortId, shortWorkspaceOf, storedId, uuidText } from "#db/short/ids";
 import { each, list } from "#db/sql";
 import { ofFlowRuns } from "#db/task-run-keys";
 import { refused } from "#lib/api-error";
@@ -23,8 +24,8 @@ const MAX_TABLE_BYTES = 24_000_000;
 /** How many values the rows of one table are bound as. D1 binds 100 values to a statement. */
 const MAX_BOUND = 30;
 
-/** How many task runs one view has. Their ids are bound as one value. */
-const MAX_TASK_RUNS = 40_000;
+/** How many task runs and how many artifacts one view has. Their ids are bound as one value. */
+const MAX_ROWS = 40_000;
 
 type Stored = StoredRow[string];
 
@@ -90,9 +91,11 @@ function rowsInD1(
   const others = list(named.filter((id) => !archived.has(id)));
   const ofNamed = sql`o.workspace_id = ${workspaceId} and o.id in ${others}`;
   const tasks = runs.flatMap(({ rows }) => rows.task_run.map(({ id }) => id));
-  if (tasks.length > MAX_TASK_RUNS) throw tooLarge(`The archived runs have ${tasks.length} task runs`);
+  if (tasks.length > MAX_ROWS) throw tooLarge(`The archived runs have ${tasks.length} task runs`);
   const tasksInD1 = sql`select ${sql.raw(uuidText("t.id"))} from main.task_run as t where ${ofFlowRuns(workspaceId, each(named), "t")}`;
   const isSubflow = sql`(o.parent_task_run_id in ${list(tasks)} or o.parent_task_run_id in (${tasksInD1}))`;
+  const artifacts = runs.flatMap(({ rows }) => rows.artifact.map(({ id }) => id));
+  if (artifacts.length > MAX_ROWS) throw tooLarge(`The archived runs have ${artifacts.length} artifacts`);
   const state = sql`select r.state_id from main.flow_run as r where r.workspace_id = ${workspaceId} and r.id in ${others}`;
   return {
     flow_run: [
@@ -104,14 +107,19 @@ function rowsInD1(
     task_run: [
       sql`${ofFlowRuns(workspaceId, each(named), "o")} and ${sql.raw(uuidText("o.id"))} not in ${list(tasks)}`,
     ],
+    // The latest artifacts of their keys, which did not move with their runs.
+    artifact: [
+      sql`${areArtifactsOf(workspaceId, each(named), "o")}
+        and o.id not in (select ${shortId(sql`value`)} from ${each(artifacts)})`,
+    ],
   };
 }
 
 /** Selects that give the rows. */
 function selectsOf(name: TableName, rows: readonly StoredRow[]): SQL[] {
-  const columns = columnsOf(TABLES[name]).map((column) => column.name);
+  const columns = columnsOf(TABLES[name]).map((column) => viewColumn(name, column));
   const lines = rows.map((row) => {
-    const values = columns.map((column) => row[column] ?? null);
+    const values = columns.map((column) => row[column.name] ?? null);
     return { values, bytes: byteLength(JSON.stringify(values)) };
   });
   const large = lines.filter(({ bytes }) => bytes > MAX_VALUE_BYTES).map(({ values }) => selectLarge(columns, values));
@@ -127,7 +135,7 @@ function selectsOf(name: TableName, rows: readonly StoredRow[]): SQL[] {
 }
 
 /** Selects one row whose JSON is too long for one value. `bound` is the number of values that the select binds. */
-function selectLarge(columns: readonly string[], values: readonly Stored[]): { select: SQL; bound: number } {
+function selectLarge(columns: readonly ViewColumn[], values: readonly Stored[]): { select: SQL; bound: number } {
   const isLong = (value: Stored) => typeof value === "string" && byteLength(value) > LONG_BYTES;
   const long = new Map([...values.entries()].filter(([, value]) => isLong(value)));
   const rest = values.map((value) => (isLong(value) ? null : value));
@@ -135,10 +143,23 @@ function selectLarge(columns: readonly string[], values: readonly Stored[]): { s
 }
 
 /** The columns in the JSON array `value`. `instead` has the values of some columns, by their places. */
-function valuesOf(columns: readonly string[], instead: ReadonlyMap<number, Stored> = new Map()): SQL {
+function valuesOf(columns: readonly ViewColumn[], instead: ReadonlyMap<number, Stored> = new Map()): SQL {
   const values = columns.map((column, place) => {
-    const value = instead.has(place) ? sql`${instead.get(place)}` : sql.raw(`(value ->> ${place})`);
-    return sql`${value} as ${sql.identifier(column)}`;
+    const value = instead.has(place) ? sql`${instead.get(place)}` : sql.raw(column.stored(`(value ->> ${place})`));
+    return sql`${value} as ${sql.identifier(column.name)}`;
   });
   return sql.join(values, sql`, `);
+}
+
+/** A column of a view. In the values of a view all ids are texts. */
+interface ViewColumn {
+  name: string;
+  /** The form in which the statements expect the value, as an expression in SQL. */
+  stored: (value: string) => string;
+}
+
+/** Statements about artifacts read only short ids. Statements about task runs also read ids that are texts. */
+function viewColumn(table: TableName, { name, idForm }: StoredColumn): ViewColumn {
+  if (table !== "artifact" || idForm === undefined) return { name, stored: (value) => value };
+  return { name, stored: idForm === "workspace" ? shortWorkspaceOf : storedId };
 }

@@ -1,6 +1,8 @@
-/** Deletes flow runs with their states, inputs, task runs and logs. */
+/** Deletes flow runs with their states, inputs, task runs, artifacts and logs. */
 import { type SQL, sql } from "drizzle-orm";
+import { deleteArtifactsOf, deleteSomeArtifactsOf, MAX_DELETED, ofFlowRuns as areOfFlowRuns } from "#db/artifacts";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
+import { artifact } from "#db/tables/artifact";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { deleteLogsOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
@@ -29,8 +31,9 @@ const MAX_TASK_RUNS = 5_000;
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId } = tools;
   return takeOutRuns(tools, ids, async (runs) => {
-    for (const { id, is_large, has_pages } of runs) {
+    for (const { id, is_large, has_many_artifacts, has_pages } of runs) {
       if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [id], only));
+      if (has_many_artifacts === 1) await deleteArtifacts(tools, idsMeeting(workspaceId, [id], only));
       if (has_pages === 1) await deletePages(tools, idsMeeting(workspaceId, [id], only));
     }
     return deleteRuns(
@@ -45,6 +48,7 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
 interface PresentRun {
   id: string;
   is_large: number;
+  has_many_artifacts: number;
   has_pages: number;
 }
 
@@ -60,7 +64,9 @@ export async function takeOutRuns(
   const { workspaceId, db } = tools;
   const [runs, live, leases] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where ${ofFlowRun(workspaceId, sql`r.id`, "t")}
-        limit 1 offset ${MAX_TASK_RUNS}) as is_large, ${HAS_PAGES} as has_pages
+        limit 1 offset ${MAX_TASK_RUNS}) as is_large,
+        exists (select 1 from ${artifact} a where ${areOfFlowRuns(workspaceId, sql`(select r.id as value)`, "a")}
+          limit 1 offset ${MAX_DELETED}) as has_many_artifacts, ${HAS_PAGES} as has_pages
       from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`,
     liveRuns(workspaceId, ids),
     heldLeases(workspaceId, ids),
@@ -139,6 +145,14 @@ async function deleteTaskRuns(tools: Tools, flowRunIds: SQL): Promise<void> {
   }
 }
 
+/** Deletes artifacts of runs that have very many, some in each batch. */
+async function deleteArtifacts(tools: Tools, flowRunIds: SQL): Promise<void> {
+  for (let removed = MAX_DELETED; removed === MAX_DELETED;) {
+    const written = await tools.db.batch(deleteSomeArtifactsOf(tools.workspaceId, flowRunIds));
+    removed = written.at(-1)?.rows.length ?? 0;
+  }
+}
+
 /** The text of a task run's id, as the rows of subflows have it. */
 const ID_TEXT = sql.raw(uuidText("id"));
 
@@ -155,6 +169,7 @@ function deletions(workspaceId: string, among: SQL): SQL[] {
     ...deleteStatesOf(sql`r.workspace_id = ${workspaceId} and r.id in ${among}`),
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
     ...deleteLogsOf(workspaceId, among),
+    ...deleteArtifactsOf(workspaceId, among),
     orphanSubflows(workspaceId, tasks),
     sql`delete from ${task_run} where ${ofFlowRuns(workspaceId, among)}`,
     sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among} returning id`,

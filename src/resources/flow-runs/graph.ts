@@ -12,6 +12,7 @@ import { inputId, inputsForm } from "#db/short/inputs";
 import { presentState } from "#db/short/states";
 import { areTaskRuns, ofFlowRun } from "#db/task-run-keys";
 import { readRecorded } from "#events/read-recorded";
+import { artifactsOf, type GraphArtifactRow, printArtifact } from "#resources/flow-runs/graph-artifacts";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -104,19 +105,21 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
     sql`select s.id as id, s.timestamp as timestamp, s.type as type, s.name as name
       from ${stateIdsOf(sql`r.workspace_id = ${workspaceId} and r.id = ${id}`)} listed
       cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
+    artifactsOf(workspaceId, id),
   ]);
-  // The rows of the four selects above.
-  const [runs, shown, at, states] = results as unknown as [
+  // The rows of the five selects above.
+  const [runs, shown, at, states, artifacts] = results as unknown as [
     Pick<NodeRow, "start_time" | "end_time">[],
     NodeRow[],
     EdgeRow[],
     StateRow[],
+    GraphArtifactRow[],
   ];
   const [run] = runs;
   if (!run) throw missingObject(`Flow run ${id} not found`);
   if (shown.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
   if (at.length > MAX_EDGES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_EDGES} edges.`);
-  return printGraph(run, shown, at, states);
+  return printGraph(run, shown, at, states, artifacts);
 }
 
 /**
@@ -162,6 +165,7 @@ function printGraph(
   shown: NodeRow[],
   at: EdgeRow[],
   states: StateRow[],
+  artifacts: GraphArtifactRow[],
 ) {
   const flowing = at.filter((edge) => !edge.encapsulating);
   const parents = Map.groupBy(flowing, (edge) => edge.child);
@@ -170,6 +174,7 @@ function printGraph(
     at.filter((edge) => edge.encapsulating),
     (edge) => edge.child,
   );
+  const made = Map.groupBy(artifacts, (one) => one.task_run_id);
   return {
     start_time: printOptionalTime(run.start_time),
     end_time: printOptionalTime(run.end_time),
@@ -183,10 +188,10 @@ function printGraph(
         parents: (parents.get(node.id) ?? []).map(({ parent }) => ({ id: parent })),
         children: (children.get(node.id) ?? []).map(({ child }) => ({ id: child })),
         encapsulating: (around.get(node.id) ?? []).map(({ parent }) => ({ id: parent })),
-        artifacts: [],
+        artifacts: (made.get(node.id) ?? []).map(printArtifact),
       },
     ]),
-    artifacts: [],
+    artifacts: (made.get(null) ?? []).map(printArtifact),
     states: states.map((state) => ({ ...state, timestamp: printTime(state.timestamp) })),
   };
 }

@@ -1,5 +1,6 @@
 /** Reads, renames, deletes and prints task runs. First records the reports of clients about them. */
 import { type SQL, sql } from "drizzle-orm";
+import { deleteArtifactsOfTask } from "#db/artifacts";
 import { readJson } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns, taskRunsInFull } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
@@ -109,11 +110,15 @@ export function renameTaskRun(tools: Tools, id: string, name: string | null): Pr
   });
 }
 
-/** Deletes a task run. Gives its tags, or undefined if the task run does not exist. */
+/** Deletes a task run with its artifacts. Gives its tags, or undefined if the task run does not exist. */
 export function deleteTaskRun(tools: Tools, id: string): Promise<string[] | undefined> {
   return onReported(tools, id, async () => {
-    const { rows } = await tools.db.run(sql`delete from ${task_run} where ${hasId(tools, id)} returning tags`);
-    return rows[0] && readJson<string[]>(String(rows[0]["tags"]));
+    const written = await tools.db.batch([
+      sql`delete from ${task_run} where ${hasId(tools, id)} returning tags`,
+      ...deleteArtifactsOfTask(tools.workspaceId, id),
+    ]);
+    const [row] = written[0]?.rows ?? [];
+    return row && readJson<string[]>(String(row["tags"]));
   });
 }
 

@@ -96,6 +96,19 @@ async function writeLogs(runs: readonly string[]): Promise<void> {
   await api("POST", "/logs/", logs);
 }
 
+/** Makes artifacts of runs: some are the latest of their keys, others have an older or no key. */
+async function makeArtifacts(runs: readonly string[], tasks: readonly string[]): Promise<void> {
+  const key = unique("report");
+  for (const flow_run_id of [...runs, ...runs]) {
+    const text = `{"key":"${key}","type":"table","data":${ODD},"flow_run_id":"${flow_run_id}"}`;
+    await sendText("POST", "/artifacts/", text);
+    const progress = { type: "progress", data: 12.5, flow_run_id, task_run_id: tasks[0] };
+    await api("POST", "/artifacts/", progress);
+  }
+  await api("POST", "/artifacts/", { key: unique("own"), type: "markdown", data: "# own", flow_run_id: runs[0] });
+  await api("POST", "/artifacts/", { type: "markdown", data: '\n"'.repeat(300_000), flow_run_id: runs[1] });
+}
+
 /** Moves runs to the archive. */
 export async function moveRuns(ids: readonly string[]): Promise<void> {
   const moved = await moveFlowRuns(archiveTools(WORKSPACE), ids, sql`true`);
@@ -112,6 +125,7 @@ export async function aHistory(): Promise<History> {
   tasks.push(await aTask(live, "first"), await aTask(live, "live"));
   await end(live);
   await writeLogs([parent, live]);
+  await makeArtifacts([parent, deployed, live], tasks);
   for (const id of tasks.slice(1, 3)) await makeTextIds(isTaskRun(WORKSPACE, id));
   return { parent, subflow, deployed, bare, live, old: [parent, subflow, deployed, bare], tasks };
 }
@@ -176,9 +190,30 @@ export function questionsAboutMany(ids: string[], tasks: string[]): Question[] {
   ];
   return [
     ...filters.flatMap((filter, n) => listsOf("/task_runs", filter, TASK_SORTS, n)),
+    ...questionsAboutArtifacts(ids, tasks),
     ...runFilters.flatMap((filter, n) => listsOf("/flow_runs", filter, RUN_SORTS, n)),
     ["POST", "/flow_runs/lateness", { flow_runs: any(...ids) }],
   ];
+}
+
+function questionsAboutArtifacts(ids: string[], tasks: string[]): Question[] {
+  const filters: Record<string, unknown>[] = [
+    { flow_runs: any(...ids) },
+    { artifacts: { flow_run_id: { any_: ids } } },
+    { artifacts: { flow_run_id: { any_: ids }, type: { any_: ["progress"] }, task_run_id: { any_: tasks } } },
+    { artifacts: { flow_run_id: { any_: ids }, key: { like_: "report" } }, flows: { name: { like_: "flow" } } },
+    { flow_runs: any(...ids), task_runs: { name: { like_: "t" } } },
+  ];
+  return filters.flatMap((filter): Question[] => [
+    ...["ID_DESC", "KEY_ASC", "UPDATED_DESC"].map((sort): Question => [
+      "POST",
+      "/artifacts/filter",
+      { ...filter, sort },
+    ]),
+    ["POST", "/artifacts/filter", { ...filter, limit: 2, offset: 1 }],
+    ["POST", "/artifacts/count", filter],
+    ["POST", "/artifacts/latest/filter", filter],
+  ]);
 }
 
 function listsOf(path: string, filter: Record<string, unknown>, sorts: string[], n: number): Question[] {

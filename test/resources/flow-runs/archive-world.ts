@@ -24,7 +24,7 @@ export const runTools = (workspaceId: string, options: Stores & { now?: number; 
 /** Removes all runs, logs and marks, of all workspaces. */
 export async function emptyRuns(): Promise<void> {
   await emptyLogs();
-  const tables = [...TABLE_NAMES, "archived_run", "run_archive"];
+  const tables = [...TABLE_NAMES, "artifact_collection", "archived_run", "run_archive"];
   await env.DB.batch(tables.map((table) => env.DB.prepare(`delete from ${table}`)));
 }
 
@@ -95,6 +95,14 @@ const anyTask = fc.record({
   name: anyText,
   cache: fc.option(anyText),
 });
+const anyArtifact = fc.record({
+  key: fc.option(anyText),
+  type: fc.option(anyText),
+  data: fc.option(anyJson),
+  description: fc.option(anyText),
+  metadata_: fc.option(fc.constantFrom("{}", '{"a":"b"}')),
+  hasTask: fc.boolean(),
+});
 export const anyRun = fc.record({
   parameters: anyJson,
   context: anyJson,
@@ -107,6 +115,7 @@ export const anyRun = fc.record({
   pages: fc.nat(2),
   inputs: fc.uniqueArray(fc.record({ key: anyText, value: anyText }), { selector: ({ key }) => key, maxLength: 3 }),
   tasks: fc.array(anyTask, { maxLength: 5 }),
+  artifacts: fc.array(anyArtifact, { maxLength: 4 }),
   ended: fc.constantFrom(91 * DAY, 100 * DAY, 400 * DAY),
 });
 export type RandomRun = typeof anyRun extends fc.Arbitrary<infer R> ? R : never;
@@ -131,6 +140,7 @@ export const A_RUN: RandomRun = {
     name: "t",
     cache: null,
   })),
+  artifacts: [{ key: "k", type: "t", data: "1.0", description: null, metadata_: null, hasTask: true }],
   ended: 100 * DAY,
 };
 
@@ -217,5 +227,16 @@ export async function writeRun(
       key_hash: task.isOld ? null : 1,
     });
   }
+  // No collection shows them, so they move with the run.
+  for (const { hasTask, ...content } of run.artifacts)
+    await insert("artifact", {
+      workspace_id: { blob: workspaceDigits(workspace_id) },
+      id: blob(ids.ordered(start)),
+      created: start,
+      updated: start,
+      ...content,
+      flow_run_id: blob(id),
+      task_run_id: hasTask ? blob(tasks[0] ?? id) : null,
+    });
   return { id, tasks };
 }

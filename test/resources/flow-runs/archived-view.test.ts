@@ -10,7 +10,14 @@ import { RUN_TABLES, type RunRows, type StoredRow } from "#resources/flow-runs/a
 import { archivedView } from "#resources/flow-runs/archived-view";
 import { aFlowRun, WORKSPACE } from "../../support/world";
 
-const NONE: RunRows = { flow_run: [], flow_run_state: [], flow_run_state_page: [], flow_run_input: [], task_run: [] };
+const NONE: RunRows = {
+  flow_run: [],
+  flow_run_state: [],
+  flow_run_state_page: [],
+  flow_run_input: [],
+  task_run: [],
+  artifact: [],
+};
 
 const anInput = (key: string, value: string, fields: StoredRow = {}): StoredRow => ({
   workspace_id: WORKSPACE,
