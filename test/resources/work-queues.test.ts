@@ -6,7 +6,7 @@ import { DEFAULT_WORKSPACE } from "#env";
 import { noCost } from "#lib/cost";
 import { LivePoolStore } from "#resources/work-pools/live-store";
 import { QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
-import { api } from "../support/world";
+import { api, unique } from "../support/world";
 
 interface Queue {
   id: string;
@@ -135,4 +135,17 @@ test("runs with slots are found by their queue in the index of live runs, and du
     QUEUE_SEEK,
     "SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)",
   ]);
+});
+
+test.for([
+  ["a pool", "/work_pools/{pool}/queues"],
+  ["no pool", "/work_queues/"],
+] as const)("a queue of %s that is created with the description null has an empty description", async ([, path]) => {
+  const pool = unique("pool");
+  await api("POST", "/work_pools/", { name: pool, type: "process" });
+  // Prefect: its client sends null for a queue without a description.
+  const body = { name: unique("queue"), description: null };
+  const { status, body: queue } = await api("POST", path.replace("{pool}", pool), body);
+  expect(status).toBe(201);
+  expect(queue).toMatchObject({ description: "" });
 });

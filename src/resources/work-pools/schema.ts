@@ -110,7 +110,10 @@ const QueueFilter = namedObject("QueueFilter", {
 
 export const WorkQueueCreate = namedStrictObject("WorkQueueCreate", {
   name: Name,
-  description: LongText.nullable().default(""),
+  // Prefect: its client sends null for a queue without a description.
+  description: LongText.nullable()
+    .default("")
+    .transform((text) => text ?? ""),
   is_paused: Bool.default(false),
   concurrency_limit: intFrom(0).nullish(),
   priority: Priority.nullish(),

@@ -1,0 +1,102 @@
+/** The two servers of a comparison, each with the command line that talks to it. */
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Program } from "../system/support/program.ts";
+import { World } from "../system/support/world.ts";
+import { CommandLine } from "./command-line.ts";
+
+const START_SECONDS = 90;
+
+/** A Python that has the stock client and the original server. */
+const python = resolve(process.env["SLUICE_PYTHON"] ?? ".venv/bin/python");
+
+/** The original's background work is quick, so that both servers have done theirs when a command looks. */
+const ORIGINAL_SETTINGS = {
+  PREFECT_SERVER_ANALYTICS_ENABLED: "false",
+  PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS: "1",
+  PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: "1",
+  PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED: "true",
+  PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED: "true",
+};
+
+/** A wide terminal without colours: no line is broken at a place that depends on ids. Nothing is reported to Prefect. */
+const TERMINAL = { COLUMNS: "1000", NO_COLOR: "1", TERM: "dumb", PYTHONUNBUFFERED: "1", DO_NOT_TRACK: "1" };
+
+/** One server, with its command line. */
+export interface Side {
+  apiUrl: string;
+  /** An original beside this server, from which and to which `prefect transfer` moves things. */
+  spareUrl: string;
+  commandLine: CommandLine;
+  /** The folder in which commands run. It has the files of test/cli/project. */
+  folder: string;
+  /** Texts of this side that outputs may have, each with its placeholder. */
+  places: [string, string][];
+  /** Whether each command is a new process. */
+  isByProcess: boolean;
+}
+
+export interface Options {
+  /** Whether each server gets an original beside it. Otherwise the main servers stand in for these. */
+  hasSpares: boolean;
+  isByProcess: boolean;
+}
+
+type OnEnd = (end: () => unknown) => void;
+
+/** Starts the original and Sluice, and waits until both answer. */
+export async function startBoth(onEnd: OnEnd, options: Options): Promise<{ reference: Side; target: Side }> {
+  const [reference, target] = await Promise.all([startOriginal(onEnd), startSluice(onEnd)]);
+  const spares = options.hasSpares ? [await startOriginal(onEnd), await startOriginal(onEnd)] : [reference, target];
+  const side = (world: World, spare = world) => ({ ...sideOf(world, spare, onEnd), isByProcess: options.isByProcess });
+  return { reference: side(reference, spares[0]), target: side(target, spares[1]) };
+}
+
+async function startOriginal(onEnd: OnEnd): Promise<World> {
+  const world = await World.of({ after: onEnd });
+  const home = join(world.folder, "server");
+  const server = new Program(
+    python,
+    ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", String(world.port)],
+    { ...ORIGINAL_SETTINGS, PREFECT_HOME: home },
+  );
+  onEnd(() => server.kill());
+  for (const until = Date.now() + START_SECONDS * 1000; ; await sleep(200)) {
+    const response = await fetch(`${world.apiUrl}/health`).catch(() => undefined);
+    if (response?.ok) return world;
+    if (!server.isRunning || Date.now() > until) throw new Error(`The original does not start:\n${server.output}`);
+  }
+}
+
+async function startSluice(onEnd: OnEnd): Promise<World> {
+  const world = await World.of({ after: onEnd });
+  await world.startSluice();
+  return world;
+}
+
+function sideOf({ apiUrl, folder: world }: World, spare: World, onEnd: OnEnd): Omit<Side, "isByProcess"> {
+  const home = join(world, "home");
+  const folder = join(world, "project");
+  mkdirSync(home);
+  cpSync(join(import.meta.dirname, "project"), folder, { recursive: true });
+  const profiles = Object.entries({ here: apiUrl, spare: spare.apiUrl, nowhere: "http://127.0.0.1:9/api" });
+  const text = profiles.map(([name, url]) => `[profiles.${name}]\nPREFECT_API_URL = "${url}"\n`);
+  writeFileSync(join(home, "profiles.toml"), `active = "here"\n\n${text.join("\n")}`);
+  const commandLine = new CommandLine(python, {
+    ...TERMINAL,
+    PATH: process.env["PATH"] ?? "",
+    HOME: world,
+    PREFECT_HOME: home,
+  });
+  onEnd(() => commandLine.end());
+  const places = [apiUrl, spare.apiUrl].flatMap((url, index): [string, string][] => {
+    const { origin, host } = new URL(url);
+    const name = index === 0 ? "here" : "spare";
+    return [
+      [origin, `<${name}>`],
+      [host, `<host of ${name}>`],
+    ];
+  });
+  return { apiUrl, spareUrl: spare.apiUrl, commandLine, folder, places: [...places, [world, "<folder>"]] };
+}
