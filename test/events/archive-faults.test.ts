@@ -7,7 +7,7 @@ import type { EventReader } from "#events/read-events";
 import { archiveEvents } from "#services/archive-events";
 import { restoreHour } from "#events/archived-restore";
 import { r2 } from "../archive/world";
-import { between, dying, watchedBucket, watchedD1 } from "../support/watched-stores";
+import { between, dying, watchedBucket, watchedStores } from "../support/watched-stores";
 import { filtersFor, NAMES, pagesOf, RUNS } from "./archive-queries";
 import {
   archiveTools,
@@ -63,10 +63,6 @@ async function glance(reader: () => EventReader): Promise<unknown> {
 }
 
 const freshly = (workspace: string) => () => readerOf(archiveTools(workspace));
-const stores = ({ around }: { around: Parameters<typeof watchedD1>[0] }) => ({
-  d1: watchedD1(around),
-  bucket: watchedBucket(r2(), around),
-});
 
 /** Each object has a row, and each row has an object. */
 async function expectNoLeftovers(workspace: string) {
@@ -88,13 +84,13 @@ describe("a process that dies at any call of a move", () => {
     "%s the call: loses nothing, shows nothing twice, and the next turn moves the rest",
     async (when) => {
       const first = await aWorkspace();
-      const calls = await callsOf((watch) => archiveEvents(archiveTools(first.workspace, stores(watch))));
+      const calls = await callsOf((watch) => archiveEvents(archiveTools(first.workspace, watchedStores(watch))));
       expect([await segmentsIn(first.workspace), await bundlesIn(first.workspace)]).toEqual([0, HOURS.length]);
       for (let at = 0; at < calls; at++) {
         await emptyEvents();
         const { workspace } = await aWorkspace();
         const before = await glance(freshly(workspace));
-        await expect(archiveEvents(archiveTools(workspace, stores(dying(at, when))))).rejects.toThrow();
+        await expect(archiveEvents(archiveTools(workspace, watchedStores(dying(at, when))))).rejects.toThrow();
         expect(await glance(freshly(workspace))).toEqual(before);
         await moveAll(archiveTools(workspace));
         expect([await segmentsIn(workspace), await bundlesIn(workspace)]).toEqual([0, HOURS.length]);
@@ -109,7 +105,7 @@ describe("a process that dies at any call of a move", () => {
     const { workspace } = await aWorkspace();
     const before = await glance(freshly(workspace));
     for (let at = 0; at < 60; at += 4)
-      await archiveEvents(archiveTools(workspace, stores(dying(at, "after")))).catch(() => {});
+      await archiveEvents(archiveTools(workspace, watchedStores(dying(at, "after")))).catch(() => {});
     for (let turns = 0; turns < 5; turns++) await archiveEvents(archiveTools(workspace));
     expect(await segmentsIn(workspace)).toBe(0);
     expect(await glance(freshly(workspace))).toEqual(before);
@@ -118,13 +114,13 @@ describe("a process that dies at any call of a move", () => {
 
 test("two movers at once, of which one begins at any call of the other, move each segment once", async () => {
   const one = await aWorkspace();
-  const calls = await callsOf((watch) => archiveEvents(archiveTools(one.workspace, stores(watch))));
+  const calls = await callsOf((watch) => archiveEvents(archiveTools(one.workspace, watchedStores(watch))));
   for (let at = 0; at < calls; at++) {
     await emptyEvents();
     const { workspace } = await aWorkspace();
     const before = await glance(freshly(workspace));
     const other = between(at, () => moveAll(archiveTools(workspace)));
-    await archiveEvents(archiveTools(workspace, stores(other)));
+    await archiveEvents(archiveTools(workspace, watchedStores(other)));
     expect([await segmentsIn(workspace), await bundlesIn(workspace)]).toEqual([0, HOURS.length]);
     expect(await glance(freshly(workspace))).toEqual(before);
     await expectNoLeftovers(workspace);
@@ -135,7 +131,7 @@ test("a segment that changes while it moves stays, and the object is dropped", a
   const { workspace } = await aWorkspace();
   const before = await glance(freshly(workspace));
   let puts = 0;
-  const { bucket } = stores({
+  const { bucket } = watchedStores({
     around: async (name, call) => {
       if (name === "put" && puts++ === 0) await env.DB.prepare("update event_segment set consumed = 0").run();
       return call();
@@ -182,7 +178,7 @@ test.for((["a move", "a restore"] as const).flatMap((what) => KINDS.map((kind) =
       const expected = await ask(freshly(workspace));
       await prepare(workspace);
       const watch = between(at, () => happen(workspace));
-      expect(await ask(() => readerOf(archiveTools(workspace, stores(watch))))).toEqual(expected);
+      expect(await ask(() => readerOf(archiveTools(workspace, watchedStores(watch))))).toEqual(expected);
       calls = watch.calls();
     }
   },
@@ -203,7 +199,7 @@ test("a reader that is in the middle of an hour finds all its events, also if th
       await emptyEvents();
       await fill();
       const watch = between(at, () => moveAll(archiveTools(workspace)));
-      const reader = readerOf(archiveTools(workspace, stores(watch)));
+      const reader = readerOf(archiveTools(workspace, watchedStores(watch)));
       expect(await reader.firstPage({ filter, window: WINDOW, limit: 5 })).toMatchObject({
         total: 1_100,
         isWhole: true,

@@ -5,7 +5,7 @@ import { restoreHour } from "#events/archived-restore";
 import { hourOf } from "#events/segments";
 import { r2 } from "../archive/world";
 import { rowsOf } from "../services/retention-world";
-import { type Around, between, dying, watchedBucket, watchedD1 } from "../support/watched-stores";
+import { between, dying, watchedStores } from "../support/watched-stores";
 import { answersOf, NAMES, RUNS } from "./archive-queries";
 import {
   archiveTools,
@@ -47,8 +47,6 @@ async function aWorkspace(): Promise<{ workspace: string; ids: string[] }> {
   return { workspace, ids };
 }
 
-const storesOf = (around: Around) => ({ d1: watchedD1(around), bucket: watchedBucket(r2(), around) });
-
 const texts = async () =>
   (await rowsOf("event_segment")).map((row) => [row["counts"], row["event_count"], row["consumed"]]);
 
@@ -74,7 +72,7 @@ test("a process that dies at any call of a restore, or a second restore, loses n
   const first = await aWorkspace();
   await moveAll(archiveTools(first.workspace));
   const counting = between(-1, async () => {});
-  await restoreHour(archiveTools(first.workspace, storesOf(counting.around)), TIME);
+  await restoreHour(archiveTools(first.workspace, watchedStores(counting)), TIME);
   expect(counting.calls()).toBeGreaterThan(10);
   for (let at = 0; at < counting.calls(); at++) {
     for (const when of ["before", "after", "beside"] as const) {
@@ -83,7 +81,7 @@ test("a process that dies at any call of a restore, or a second restore, loses n
       await moveAll(archiveTools(workspace));
       const again = () => restoreHour(archiveTools(workspace), TIME);
       const watch = when === "beside" ? between(at, again) : dying(at, when);
-      await restoreHour(archiveTools(workspace, storesOf(watch.around)), TIME).catch((error: unknown) => {
+      await restoreHour(archiveTools(workspace, watchedStores(watch)), TIME).catch((error: unknown) => {
         if (when === "beside") throw error;
       });
       await again();

@@ -8,7 +8,7 @@ import { archiveLogs } from "#services/archive-logs";
 import { removeLeftoverObjects } from "#services/retention-archive";
 import { removeArchivedLogs } from "#services/retention-archived-logs";
 import { r2 } from "../archive/world";
-import { dying, watchedBucket, watchedD1 } from "../support/watched-stores";
+import { dying, watchedBucket, watchedStores } from "../support/watched-stores";
 import {
   archiveTools,
   aRun,
@@ -197,7 +197,7 @@ describe("the retention", () => {
         await moveAll(archiveTools(workspace));
         await env.DB.prepare("delete from flow_run").run();
         const { around, calls: made } = dying(at, when);
-        const stores = { d1: watchedD1(around), bucket: watchedBucket(r2(), around) };
+        const stores = watchedStores({ around });
         await removeArchivedLogs(archiveTools(workspace, { ...later(200), ...stores })).catch(() => {});
         calls = made() > at ? at + 2 : at;
         expect((await objectsOf(workspace)).length).toBeGreaterThanOrEqual(await bundlesIn(workspace));

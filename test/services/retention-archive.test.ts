@@ -7,7 +7,7 @@ import { removeOldEvents } from "#services/retention-events";
 import type { MoveTools } from "#events/archived-move";
 import { r2 } from "../archive/world";
 import { api } from "../support/world";
-import { dying, watchedBucket, watchedD1 } from "../support/watched-stores";
+import { dying, watchedStores } from "../support/watched-stores";
 import {
   archiveTools,
   beginEmpty,
@@ -110,7 +110,7 @@ test("after a removal that dies at any call, the rows and at last the objects ar
       await emptyEvents();
       const workspace = await aged();
       const { around } = dying(at, when);
-      const stores = { d1: watchedD1(around), bucket: watchedBucket(r2(), around) };
+      const stores = watchedStores({ around });
       await removeArchivedEvents(archiveTools(workspace, { vars, ...stores })).catch(() => {});
       for (let hours = 1; hours < 4; hours++)
         await removeArchivedEvents(archiveTools(workspace, { vars, now: NOW + hours * HOUR }));

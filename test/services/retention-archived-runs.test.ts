@@ -1,6 +1,6 @@
 /** The retention of archived runs, of their logs, and the objects that are left over. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { DAY } from "#lib/clock";
 import { findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { restoreRun } from "#resources/flow-runs/archived-restore";
@@ -13,22 +13,18 @@ import { r2 } from "../archive/world";
 import { bundlesIn, moveAll, objectsOf, segmentsIn } from "../resources/logs/archive-world";
 import {
   A_RUN,
+  beginWithoutRuns,
   countOf,
   emptyRuns,
   moveRuns,
   NOW,
   runTools,
-  silence,
   writeLogs,
   writeRun,
 } from "../resources/flow-runs/archive-world";
-import { dying, watchedBucket, watchedD1 } from "../support/watched-stores";
+import { dying, watchedStores } from "../support/watched-stores";
 
-beforeEach(async () => {
-  await emptyRuns();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginWithoutRuns();
 
 const PERIOD = { SLUICE_ARCHIVE_RETENTION_PERIOD: String(200 * 86_400) };
 const at = (workspace: string, later: number, vars: object = PERIOD) => runTools(workspace, { now: NOW + later, vars });
@@ -88,8 +84,7 @@ test("a removal that dies at any call loses no other bundle, and leaves at most 
       const tools = runTools(workspace, {
         now: NOW + 80 * DAY + 1,
         vars: PERIOD,
-        d1: watchedD1(around),
-        bucket: watchedBucket(r2(), around),
+        ...watchedStores({ around }),
       });
       await removeArchivedRuns(tools).catch(() => {});
       await sweep(at(workspace, 80 * DAY + 1));

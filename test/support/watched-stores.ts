@@ -1,5 +1,6 @@
 /** A D1 and an R2 whose calls are watched together: each call goes through one function, which may fail or do other work. */
 import { env } from "cloudflare:test";
+import { r2 } from "../archive/world";
 
 /** Makes a call, or does not. `name` is "d1" or the name of R2's method. */
 export type Around = <T>(name: string, call: () => Promise<T>) => Promise<T>;
@@ -39,6 +40,12 @@ export function watchedBucket(r2: R2Bucket, around: Around): R2Bucket {
     },
   });
 }
+
+/** Both stores of a test's tools, watched together. */
+export const watchedStores = ({ around }: { around: Around }): { d1: D1Database; bucket: R2Bucket } => ({
+  d1: watchedD1(around),
+  bucket: watchedBucket(r2(), around),
+});
 
 /** Counts calls, and ends the process at one of them: before it is made, or after it was made. Then every call fails. */
 export function dying(at: number, when: "before" | "after"): { around: Around; calls: () => number } {

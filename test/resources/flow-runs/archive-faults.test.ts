@@ -1,37 +1,28 @@
 /** Processes that die while runs move or come back, several at the same time, changes meanwhile, and damaged objects. */
 import { env } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ArchiveUnreachable } from "#archive/bucket";
 import { DAY } from "#lib/clock";
 import { restoreRun } from "#resources/flow-runs/archived-restore";
 import { findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { removeOldRuns } from "#services/retention-runs";
 import { r2 } from "../../archive/world";
-import { between, dying, watchedBucket, watchedD1 } from "../../support/watched-stores";
+import { between, dying, watchedBucket, watchedStores } from "../../support/watched-stores";
 import { objectsOf } from "../logs/archive-world";
 import {
   A_RUN,
+  beginWithoutRuns,
   countOf,
   emptyRuns,
   insert,
   moveRuns,
   NOW,
   runTools,
-  silence,
   storedRows,
   writeRun,
 } from "./archive-world";
 
-beforeEach(async () => {
-  await emptyRuns();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
-
-const stores = ({ around }: { around: Parameters<typeof watchedD1>[0] }) => ({
-  d1: watchedD1(around),
-  bucket: watchedBucket(r2(), around),
-});
+beginWithoutRuns();
 
 /** A new workspace with two runs, one of them a subflow of the other, and the rows that they have in D1. */
 async function aWorkspace() {
@@ -70,12 +61,12 @@ async function expectNoLeftovers(workspace: string) {
 describe.for(["before", "after"] as const)("a process that dies %s any call", (when) => {
   test("of a move loses nothing, and the next turn moves the rest", { timeout: 240_000 }, async () => {
     const first = await aWorkspace();
-    const calls = await callsOf((watch) => removeOldRuns(runTools(first.workspace, stores(watch))));
+    const calls = await callsOf((watch) => removeOldRuns(runTools(first.workspace, watchedStores(watch))));
     expect(await countOf("archived_run")).toBe(2);
     expect(calls).toBeGreaterThan(15);
     for (let at = 0; at < calls; at++) {
       const world = await aWorkspace();
-      await removeOldRuns(runTools(world.workspace, stores(dying(at, when)))).catch(() => {});
+      await removeOldRuns(runTools(world.workspace, watchedStores(dying(at, when)))).catch(() => {});
       await expectWhole(world);
       await env.DB.exec("delete from log_restored_run");
       await moveRuns(runTools(world.workspace));
@@ -93,10 +84,12 @@ describe.for(["before", "after"] as const)("a process that dies %s any call", (w
       return world;
     };
     const first = await moved();
-    const calls = await callsOf((watch) => restoreRun(runTools(first.workspace, stores(watch)), first.runs[0] ?? ""));
+    const calls = await callsOf((watch) =>
+      restoreRun(runTools(first.workspace, watchedStores(watch)), first.runs[0] ?? ""),
+    );
     for (let at = 0; at < calls; at++) {
       const world = await moved();
-      await restoreRun(runTools(world.workspace, stores(dying(at, when))), world.runs[0] ?? "").catch(() => {});
+      await restoreRun(runTools(world.workspace, watchedStores(dying(at, when))), world.runs[0] ?? "").catch(() => {});
       await expectWhole(world);
       expect((await objectsOf(world.workspace)).length).toBeLessThanOrEqual(1);
     }
@@ -108,11 +101,11 @@ test(
   { timeout: 240_000 },
   async () => {
     const one = await aWorkspace();
-    const calls = await callsOf((watch) => removeOldRuns(runTools(one.workspace, stores(watch))));
+    const calls = await callsOf((watch) => removeOldRuns(runTools(one.workspace, watchedStores(watch))));
     for (let at = 0; at < calls; at++) {
       const world = await aWorkspace();
       const other = between(at, () => moveRuns(runTools(world.workspace)));
-      await removeOldRuns(runTools(world.workspace, stores(other)));
+      await removeOldRuns(runTools(world.workspace, watchedStores(other)));
       expect([await countOf("flow_run"), await countOf("archived_run")]).toEqual([0, 2]);
       await expectNoLeftovers(world.workspace);
       await expectWhole(world);
@@ -129,7 +122,7 @@ test(
       await moveRuns(runTools(workspace));
       const [id = ""] = runs;
       const watch = between(at, () => restoreRun(runTools(workspace), id));
-      const found = await findArchivedRuns(runTools(workspace, stores(watch)), [id]);
+      const found = await findArchivedRuns(runTools(workspace, watchedStores(watch)), [id]);
       expect(found.length + (await countOf("flow_run"))).toBeGreaterThanOrEqual(1);
       calls = watch.calls();
     }
@@ -145,7 +138,7 @@ test(
       await moveRuns(runTools(world.workspace));
       const [id = ""] = world.runs;
       const other = between(at, () => restoreRun(runTools(world.workspace), id));
-      expect((await restoreRun(runTools(world.workspace, stores(other)), id)).unreadable).toBe(0);
+      expect((await restoreRun(runTools(world.workspace, watchedStores(other)), id)).unreadable).toBe(0);
       calls = other.calls();
       await expectWhole(world);
       expect(await objectsOf(world.workspace)).toEqual([]);

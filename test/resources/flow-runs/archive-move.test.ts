@@ -1,7 +1,7 @@
 /** Runs move to the archive and come back, row for row. */
 import { env } from "cloudflare:test";
 import fc from "fast-check";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { FIRST_WORKSPACE } from "#db/short/ids";
 import { DAY } from "#lib/clock";
 import { noCost } from "#lib/cost";
@@ -14,22 +14,18 @@ import { rowsOf } from "../../services/retention-world";
 import { objectsOf } from "../logs/archive-world";
 import {
   A_RUN,
+  beginWithoutRuns,
   anyRun,
   countOf,
   emptyRuns,
   moveRuns,
   NOW,
   runTools,
-  silence,
   storedRows,
   writeRun,
 } from "./archive-world";
 
-beforeEach(async () => {
-  await emptyRuns();
-  silence();
-});
-afterEach(() => void vi.restoreAllMocks());
+beginWithoutRuns();
 
 const NOTHING = Object.fromEntries(TABLE_NAMES.map((name) => [name, []]));
 

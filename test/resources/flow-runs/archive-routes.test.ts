@@ -1,18 +1,16 @@
 /** What users see and do with archived runs: logs, deletion, restore, sizes. */
 import { SELF } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { DAY } from "#lib/clock";
 import { findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { aFlowRun, api, propose, WORKSPACE } from "../../support/world";
 import { moveAll, objectsOf, segmentsIn } from "../logs/archive-world";
-import { A_RUN, countOf, emptyRuns, moveRuns, runTools, silence, writeLogs, writeRun } from "./archive-world";
+import { A_RUN, beginWithoutRuns, countOf, moveRuns, runTools, writeLogs, writeRun } from "./archive-world";
 
+beginWithoutRuns();
 beforeEach(async () => {
-  await emptyRuns();
-  silence();
   await runTools(WORKSPACE).archive.delete(await objectsOf(WORKSPACE));
 });
-afterEach(() => void vi.restoreAllMocks());
 
 const RESTORE = "/admin/archive/restore";
 

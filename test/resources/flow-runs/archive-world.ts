@@ -2,13 +2,14 @@
 import { env } from "cloudflare:test";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
+import { afterEach, beforeEach, vi } from "vitest";
 import { columnsOf } from "#db/columns";
 import { workspaceDigits } from "#db/short/ids";
 import { DAY, type Micros, systemIds } from "#lib/clock";
 import { RUN_TABLES, TABLE_NAMES, type TableName } from "#resources/flow-runs/archived-parts";
 import type { MoveTools } from "#resources/logs/archived-move";
 import { removeOldRuns } from "#services/retention-runs";
-import { archiveTools, emptyLogs, NOW, type Stores } from "../logs/archive-world";
+import { archiveTools, emptyLogs, NOW, silence, type Stores } from "../logs/archive-world";
 
 export { aRun, NOW, silence, write as writeLogs } from "../logs/archive-world";
 
@@ -26,6 +27,15 @@ export async function emptyRuns(): Promise<void> {
   await emptyLogs();
   const tables = [...TABLE_NAMES, "artifact_collection", "archived_run", "run_archive"];
   await env.DB.batch(tables.map((table) => env.DB.prepare(`delete from ${table}`)));
+}
+
+/** Each test of the file begins without runs, and logs nothing. */
+export function beginWithoutRuns(): void {
+  beforeEach(async () => {
+    await emptyRuns();
+    silence();
+  });
+  afterEach(() => void vi.restoreAllMocks());
 }
 
 /** Moves everything that is due, as a new round. */

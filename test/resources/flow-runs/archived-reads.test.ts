@@ -6,7 +6,7 @@ import { restoreRun } from "#resources/flow-runs/archived-restore";
 import type { Tools } from "#tools";
 import { r2 } from "../../archive/world";
 import { faultyBucket } from "../../support/faulty-bucket";
-import { between, watchedBucket, watchedD1 } from "../../support/watched-stores";
+import { between, watchedStores } from "../../support/watched-stores";
 import { aFlowRun, api, propose, sendText, WORKSPACE } from "../../support/world";
 import { archiveTools, silence } from "../logs/archive-world";
 import {
@@ -246,7 +246,7 @@ describe("a run that moves, or is restored, at any call of a reader", () => {
       if (what === "is restored") await move();
       for (let at = 0; ; at++) {
         const { around, calls } = between(at, change);
-        const stores = { d1: watchedD1(around), bucket: watchedBucket(r2(), around) };
+        const stores = watchedStores({ around });
         expect((await textOf(question, stores)) === expected, `${question[1]} ${at}`).toBe(true);
         if (calls() <= at) break;
         changes++;

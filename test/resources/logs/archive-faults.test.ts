@@ -10,7 +10,7 @@ import type { LogStore } from "#resources/logs/store";
 import { archiveLogs } from "#services/archive-logs";
 import { parseTime } from "#wire/dates";
 import { r2 } from "../../archive/world";
-import { between, dying, watchedBucket, watchedD1 } from "../../support/watched-stores";
+import { between, dying, watchedBucket, watchedStores } from "../../support/watched-stores";
 import {
   archiveTools,
   aRun,
@@ -72,10 +72,6 @@ async function glance(store: () => LogStore, { runs, task }: World): Promise<unk
 }
 
 const freshly = (workspace: string) => () => storeOf(archiveTools(workspace));
-const stores = ({ around }: { around: Parameters<typeof watchedD1>[0] }) => ({
-  d1: watchedD1(around),
-  bucket: watchedBucket(r2(), around),
-});
 const counts = async (workspace: string) => [
   await segmentsIn(workspace),
   await minutesIn(workspace),
@@ -102,7 +98,7 @@ describe("a process that dies at any call of a move", () => {
     "%s the call: loses nothing, shows nothing twice, and the next turn moves the rest",
     async (when) => {
       const first = await aWorkspace();
-      const calls = await callsOf((watch) => archiveLogs(archiveTools(first.workspace, stores(watch))));
+      const calls = await callsOf((watch) => archiveLogs(archiveTools(first.workspace, watchedStores(watch))));
       expect(await counts(first.workspace)).toEqual([0, 0, BUNDLES]);
       expect(calls).toBeGreaterThan(10);
       for (let at = 0; at < calls; at++) {
@@ -110,7 +106,7 @@ describe("a process that dies at any call of a move", () => {
         const world = await aWorkspace();
         const { workspace } = world;
         const before = await glance(freshly(workspace), world);
-        await expect(archiveLogs(archiveTools(workspace, stores(dying(at, when))))).rejects.toThrow();
+        await expect(archiveLogs(archiveTools(workspace, watchedStores(dying(at, when))))).rejects.toThrow();
         expect(await glance(freshly(workspace), world)).toEqual(before);
         await moveAll(archiveTools(workspace));
         expect(await counts(workspace)).toEqual([0, 0, BUNDLES]);
@@ -126,7 +122,7 @@ describe("a process that dies at any call of a move", () => {
     const { workspace } = world;
     const before = await glance(freshly(workspace), world);
     for (let at = 0; at < 40; at += 3)
-      await archiveLogs(archiveTools(workspace, stores(dying(at, "after")))).catch(() => {});
+      await archiveLogs(archiveTools(workspace, watchedStores(dying(at, "after")))).catch(() => {});
     for (let turns = 0; turns < 5; turns++) await archiveLogs(archiveTools(workspace));
     expect(await segmentsIn(workspace)).toBe(0);
     expect(await glance(freshly(workspace), world)).toEqual(before);
@@ -135,14 +131,14 @@ describe("a process that dies at any call of a move", () => {
 
 test("two movers at once, of which one begins at any call of the other, move each segment once", async () => {
   const one = await aWorkspace();
-  const calls = await callsOf((watch) => archiveLogs(archiveTools(one.workspace, stores(watch))));
+  const calls = await callsOf((watch) => archiveLogs(archiveTools(one.workspace, watchedStores(watch))));
   for (let at = 0; at < calls; at++) {
     await emptyLogs();
     const world = await aWorkspace();
     const { workspace } = world;
     const before = await glance(freshly(workspace), world);
     const other = between(at, () => moveAll(archiveTools(workspace)));
-    await archiveLogs(archiveTools(workspace, stores(other)));
+    await archiveLogs(archiveTools(workspace, watchedStores(other)));
     expect(await counts(workspace)).toEqual([0, 0, BUNDLES]);
     expect(await glance(freshly(workspace), world)).toEqual(before);
     await expectNoLeftovers(workspace);
@@ -218,7 +214,7 @@ test.for((["a move", "a restore"] as const).flatMap((what) => KINDS.map((kind) =
       await prepare(world);
       const watch = between(at, () => happen(world));
       // One store for all pages, as for a download.
-      const store = storeOf(archiveTools(world.workspace, stores(watch)));
+      const store = storeOf(archiveTools(world.workspace, watchedStores(watch)));
       expect(await ask(() => store)).toEqual(expected);
       calls = watch.calls();
     }
@@ -236,7 +232,7 @@ test.for(SORTS)(
       expect(whole.readTo).toBeNull();
       const all = await allOf(whole.logs);
       const watch = between(at, () => moveAll(archiveTools(workspace)));
-      const { logs, readTo } = await storeOf(archiveTools(workspace, stores(watch))).page(query);
+      const { logs, readTo } = await storeOf(archiveTools(workspace, watchedStores(watch))).page(query);
       const ids = new Set((await allOf(logs)).map(({ id }) => id));
       calls = watch.calls();
       const missing = all.filter(({ id }) => !ids.has(id)).map(({ timestamp }) => parseTime(timestamp) ?? 0);

@@ -5,7 +5,7 @@ import { ArchiveUnreachable } from "#archive/bucket";
 import { DAY } from "#lib/clock";
 import { restoreLogs } from "#resources/logs/archived-restore";
 import { r2 } from "../../archive/world";
-import { between, dying, watchedBucket, watchedD1 } from "../../support/watched-stores";
+import { between, dying, watchedBucket, watchedStores } from "../../support/watched-stores";
 import {
   archiveTools,
   aRun,
@@ -102,7 +102,7 @@ test.for(["before", "after"] as const)("a process that dies %s any call of a res
     const { workspace, runs, rows } = await aWorkspace();
     const before = await logsOf(workspace, runs[0]);
     const { around, calls: made } = dying(at, when);
-    const tools = archiveTools(workspace, { d1: watchedD1(around), bucket: watchedBucket(r2(), around) });
+    const tools = archiveTools(workspace, watchedStores({ around }));
     await restoreLogs(tools, runs[0]).catch(() => {});
     calls = made() > at ? at + 2 : at;
     expect(await logsOf(workspace, runs[0])).toEqual(before);
@@ -118,7 +118,7 @@ test("two runs of one bundle are restored at the same time, at any call", async 
     const { workspace, runs, rows } = await aWorkspace();
     const watch = between(at, () => restoreLogs(archiveTools(workspace), runs[1]));
     const { around } = watch;
-    await restoreLogs(archiveTools(workspace, { d1: watchedD1(around), bucket: watchedBucket(r2(), around) }), runs[0]);
+    await restoreLogs(archiveTools(workspace, watchedStores({ around })), runs[0]);
     calls = watch.calls();
     expect(byKey(await stored(workspace))).toEqual(byKey(rows));
     expect([await bundlesIn(workspace), (await objectsOf(workspace)).length]).toEqual([0, 0]);
