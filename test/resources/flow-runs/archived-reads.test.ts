@@ -48,7 +48,7 @@ describe("a history answers the same before and after its move", () => {
     await moveRuns(old);
   }, 120_000);
 
-  test.for(["one run", "archived runs", "archived and other runs"])("%s", { timeout: 60_000 }, async (name) => {
+  test.for(["one run", "archived runs", "archived and other runs"])("%s", { timeout: 180_000 }, async (name) => {
     const after = await answersTo(questions[name] ?? []);
     expect(after.length).toBeGreaterThan(40);
     for (const [index, question] of (questions[name] ?? []).entries())
@@ -221,39 +221,39 @@ describe("a run that moves, or is restored, at any call of a reader", () => {
     return id;
   }
 
-  const questions = (id: string): Question[] => [
-    ["GET", `/flow_runs/${id}`],
-    ["GET", `/flow_runs/${id}/graph`],
-    ["GET", `/flow_runs/${id}/graph-v2`],
-    ["POST", `/flow_runs/${id}/input/filter`, { prefix: "", limit: 5 }],
-    ["GET", `/flow_run_states/?flow_run_id=${id}`],
-    ["POST", "/flow_runs/filter", { flow_runs: any(id) }],
-    ["POST", "/task_runs/paginate", { flow_runs: any(id) }],
-    ["POST", "/task_runs/count", { flow_runs: any(id) }],
+  const questions: ((id: string) => Question)[] = [
+    (id) => ["GET", `/flow_runs/${id}`],
+    (id) => ["GET", `/flow_runs/${id}/graph`],
+    (id) => ["GET", `/flow_runs/${id}/graph-v2`],
+    (id) => ["POST", `/flow_runs/${id}/input/filter`, { prefix: "", limit: 5 }],
+    (id) => ["GET", `/flow_run_states/?flow_run_id=${id}`],
+    (id) => ["POST", "/flow_runs/filter", { flow_runs: any(id) }],
+    (id) => ["POST", "/task_runs/paginate", { flow_runs: any(id) }],
+    (id) => ["POST", "/task_runs/count", { flow_runs: any(id) }],
   ];
+  const cases = questions.flatMap((question) =>
+    (["moves", "is restored"] as const).map((what) => ({ what, title: question(":id")[1], question })),
+  );
 
   const textOf = async (question: Question, stores = {}) =>
     (await send(question, archiveTools(WORKSPACE, stores))).text();
 
-  test.for(["moves", "is restored"])("%s: the answer is the same", { timeout: 120_000 }, async (what) => {
+  test.for(cases)("$what: $title has the same answer", async ({ what, question }) => {
     const id = await aLongRun();
     const move = () => moveRuns([id]);
     const restore = () => restoreRun(archiveTools(WORKSPACE), id);
     const [before, change] = what === "moves" ? [restore, move] : [move, restore];
-    let changes = 0;
-    for (const question of questions(id)) {
-      const expected = await textOf(question);
-      if (what === "is restored") await move();
-      for (let at = 0; ; at++) {
-        const { around, calls } = between(at, change);
-        const stores = watchedStores({ around });
-        expect((await textOf(question, stores)) === expected, `${question[1]} ${at}`).toBe(true);
-        if (calls() <= at) break;
-        changes++;
-        await before();
+    const expected = await textOf(question(id));
+    if (what === "is restored") await move();
+    for (let at = 0; ; at++) {
+      const { around, calls } = between(at, change);
+      const answer = await textOf(question(id), watchedStores({ around }));
+      expect(answer === expected, `call ${at}`).toBe(true);
+      if (calls() <= at) {
+        expect(at).toBeGreaterThan(0);
+        break;
       }
-      if (what === "is restored") await restore();
+      await before();
     }
-    expect(changes).toBeGreaterThan(10);
   });
 });
