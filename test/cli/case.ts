@@ -12,20 +12,26 @@ export interface Call {
   settings?: Record<string, string>;
   /** Ctrl-C is pressed when the output has this text. */
   until?: string;
-  /** Ctrl-C is pressed after this time. The default is 60. */
+  /** With `until`: instead of Ctrl-C, this request is sent, and the command ends by itself. */
+  reaction?: Request;
+  /** Ctrl-C is pressed after this time. The default is 180. */
   seconds?: number;
   /** The lines of the output may come in any order. */
   isUnordered?: boolean;
+  /** What is not compared, because it depends on the moment at which the command looks. */
+  hides?: RegExp;
   /** Names of values, each with the pattern whose first group finds the value in the output. */
   keep?: Record<string, RegExp>;
 }
 
-/** A request to the API, which must succeed. Its answer's id is kept under the name. */
+/** A request to the API, which must succeed. The id of its answer, or of the first item of a list, is kept under the name. */
 export interface Request {
   keepIdAs?: string;
+  /** The request is repeated until its answer, a page of a list, has this total. */
+  total?: number;
   /** The server that gets the request. The default is the side's own. */
   to?: "here" | "spare";
-  method?: "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   body?: JsonObject | JsonObject[];
 }
@@ -48,6 +54,11 @@ export function good(line: string, options: Options = {}): Call {
 /** A call that the original refuses, or that ends by Ctrl-C. */
 export function bad(line: string, options: Options = {}): Call {
   return { line, ends: "badly", ...options };
+}
+
+/** Waits until a server can find so many events of a resource. It writes events some time after they are sent. */
+export function events(resource: string, total: number): Request {
+  return { path: "/events/filter", body: { filter: { any_resource: { id: [resource] } } }, total };
 }
 
 /** Creates a row, and keeps its id. */

@@ -3,6 +3,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import type { JsonObject } from "../conformance/json.ts";
 
 /** What runner.py needs to know of a call. */
 export interface Order {
@@ -10,8 +11,9 @@ export interface Order {
   stdin: string;
   folder: string;
   settings: Record<string, string>;
-  /** Ctrl-C is pressed when the output has this text. */
+  /** Ctrl-C is pressed, or the request is sent, when the output has this text. */
   until: string;
+  reaction: { url: string; method: string; body: JsonObject | JsonObject[] } | null;
   seconds: number;
   /** Whether the command runs as a new process instead of a fork. */
   is_process: boolean;

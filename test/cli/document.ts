@@ -25,13 +25,13 @@ function sectionOf(all: readonly Compared[]): string {
   const calls = all.filter(({ command }) => command !== undefined);
   const commands = [...new Set(calls.map(({ command }) => command ?? ""))];
   const same = calls.filter(({ difference }) => difference === undefined).length;
+  const reasons = [...new Set(calls.flatMap(({ reason }) => reason ?? []))].filter((reason) => !isNotYet(reason));
   const rows = commands.map((command) =>
     row(
       command,
       calls.filter((call) => call.command === command),
     ),
   );
-  const reasons = [...new Set(calls.flatMap(({ reason }) => reason ?? []))].filter((reason) => !isNotYet(reason));
   return [
     `${calls.length} calls of ${commands.length} commands: ${same} do the same on both servers.`,
     ["| command | calls | the same | what differs |", "| --- | --- | --- | --- |", ...rows].join("\n"),

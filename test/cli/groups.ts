@@ -6,9 +6,10 @@ import { flowRuns, flows, taskRuns } from "./groups/flows.ts";
 import { namedLimits, tagLimits, variables } from "./groups/limits.ts";
 import { api, events, files, tasks } from "./groups/others.ts";
 import { transfer } from "./groups/transfer.ts";
-import { workers, workPools, workQueues } from "./groups/work-pools.ts";
+import { storage, workers, workPools, workQueues } from "./groups/work-pools.ts";
 
 export const GROUPS: readonly Group[] = [
+  transfer,
   flows,
   flowRuns,
   taskRuns,
@@ -27,7 +28,7 @@ export const GROUPS: readonly Group[] = [
   blocks,
   artifacts,
   automations,
-  transfer,
+  storage,
 ];
 
 /** Commands that are not compared, by the beginning of their names, and why. */

@@ -8,6 +8,7 @@ const MASKS: readonly [RegExp, string][] = [
   [UUID, "<id>"],
   // A table cuts an id that is too long for its column.
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]*…/g, "<part of an id>"],
+  [/\bblock-schema\/[0-9a-f]{8}\b/g, "block-schema/<part of an id>"],
   [/\/tmp\/tmp\w+/g, "<temporary folder>"],
   // Events are sent while the command ends, and some are waited for.
   [/^.*\| EventsWorker - Still processing items: .*\n?/gm, ""],
@@ -34,6 +35,9 @@ const MASKS: readonly [RegExp, string][] = [
   [/[ \t]+/g, " "],
   [/ *$/gm, ""],
 ];
+
+/** A pattern that matches nothing. */
+export const NOTHING = /(?!)/g;
 
 export interface Hidden {
   /** Texts such as addresses and folders, each with its placeholder. */

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import traceback
+import urllib.request
 from pathlib import Path
 
 import prefect.client.orchestration
@@ -30,7 +31,7 @@ from prefect.cli._app import _app, app
 
 POLL_SECONDS = 0.02
 # A program that does not end by Ctrl-C is killed after this time.
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 60
 
 
 def commands(command, path=()):
@@ -89,8 +90,14 @@ def text_of(file):
     return os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
 
 
+def send(reaction):
+    body = json.dumps(reaction["body"]).encode()
+    headers = {"content-type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(reaction["url"], body, headers, method=reaction["method"])).close()
+
+
 def wait_for(pid, request, stdout, stderr):
-    """The exit code of the fork. Presses Ctrl-C once the output has the text that the request waits for."""
+    """The exit code of the fork. Once the output has the text that the request waits for, presses Ctrl-C or sends `reaction`."""
     pressed_at = None
     began = time.monotonic()
     while True:
@@ -100,7 +107,10 @@ def wait_for(pid, request, stdout, stderr):
         now = time.monotonic()
         if pressed_at is None:
             seen = request["until"] and request["until"] in text_of(stdout) + text_of(stderr)
-            if seen or now - began > request["seconds"]:
+            if seen and request["reaction"]:
+                send(request["reaction"])
+                request["until"] = ""
+            elif seen or now - began > request["seconds"]:
                 pressed_at = now
                 os.killpg(pid, signal.SIGINT)
         elif now - pressed_at > PATIENCE_SECONDS:

@@ -1,8 +1,12 @@
 /** The routes of automations that clients call although this server has no automations. */
 import * as z from "zod";
+import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
 import { ApiError } from "#lib/api-error";
+import { whole } from "#lib/portions";
 import { templateProblem } from "#lib/template";
+import { AutomationFilter, AutomationSort } from "#resources/automations/schema";
+import { Limit, Offset } from "#wire/paging";
 import { LongText } from "#wire/sizes";
 
 /** Prefect has two paths. */
@@ -24,6 +28,20 @@ const validateRoutes = ["/templates/validate", "/automations/templates/validate"
 
 export const automationRoutes = [
   ...validateRoutes,
+  // `prefect transfer` reads all automations of the server from which it copies.
+  ...listRoutes({
+    path: "/automations",
+    things: "automations",
+    body: {
+      limit: Limit,
+      offset: Offset,
+      automations: AutomationFilter.nullish(),
+      sort: AutomationSort.default("NAME_ASC"),
+    },
+    item: z.unknown(),
+    list: async () => whole([]),
+    count: async () => 0,
+  }),
   route(
     {
       method: "GET",

@@ -13,15 +13,24 @@ import type { Tools } from "#tools";
 const store = (tools: Tools) => new BlockTypeStore(tools);
 const escaped = (text: string | null) => (text === null ? null : escapeHtml(text));
 
-/** Creates a type. Throws 403 for a reserved name, and 409 if the slug is taken. */
+/**
+ * Creates a type. Throws 403 for a reserved name, and 409 if the slug is taken. `prefect transfer` creates each type by its
+ * name and slug alone, and moves no block of a type that is refused. So such a creation gives the type of the system.
+ */
 export async function createBlockType(tools: Tools, body: z.output<typeof BlockTypeCreate>) {
   if (body.name.toLowerCase().startsWith("prefect"))
     throw refused(403, "Block type names beginning with 'Prefect' are reserved.");
   const texts = { description: escaped(body.description), code_example: escaped(body.code_example) };
   const row = blockTypes.blank({ ...body, ...newColumns(tools), ...texts });
-  if (!(await store(tools).insert(row))) throw conflict(`Block type with name "${body.name}" already exists`);
-  announce(tools, "created", row);
-  return blockTypes.print(row);
+  if (await store(tools).insert(row)) {
+    announce(tools, "created", row);
+    return { type: blockTypes.print(row), isNew: true };
+  }
+  const present = await store(tools).read({ slug: body.slug });
+  const isOfSystem = present?.is_protected === 1 && present.name === body.name;
+  if (!present || !isOfSystem || TEXTS.some((name) => body[name] !== null))
+    throw conflict(`Block type with name "${body.name}" already exists`);
+  return { type: blockTypes.print(present), isNew: false };
 }
 
 /** Changes the texts of a type. Prefect: a body that has all texts, and no new one, changes nothing. */

@@ -5,7 +5,7 @@ import { blockSchemaFilter, blockTypeFilter } from "#filters/blocks";
 import { whereClause } from "#filters/joins";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
-import { route } from "#http/route";
+import { Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { DocumentReader, SecretsQuery } from "#resources/block-documents/read-documents";
@@ -32,12 +32,14 @@ export const blockTypeRoutes = [
       summary: "Create a block type.",
       body: BlockTypeCreate,
       status: 201,
+      otherStatus: 200,
       response: BlockType,
       errors: [403, 409],
     },
     async ({ body, tools }) => {
       await installOnce(tools);
-      return createBlockType(tools, body);
+      const { type, isNew } = await createBlockType(tools, body);
+      return new Reply(type, isNew ? 201 : 200);
     },
   ),
   route(

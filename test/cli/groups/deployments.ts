@@ -55,7 +55,9 @@ export const deployments: Group = {
     bad("deployment run --id nope"),
     bad("deployment run"),
     bad("deployment run deployed/one --id {one}"),
-    bad("deployment run deployed/two --watch --watch-timeout 6 --watch-interval 1 --flow-run-name watched"),
+    bad("deployment run deployed/two --watch --watch-timeout 1 --watch-interval 1 --flow-run-name watched", {
+      hides: /^●.*\n/gm,
+    }),
     bad("flow-run retry named"),
     ...schedules(),
     bad("deployment delete deployed/nope"),

@@ -1,7 +1,9 @@
 /** `prefect flow`, `prefect flow-run` and `prefect task-run`. */
-import { bad, create, good, type Group } from "../case.ts";
+import { bad, create, events, good, type Group } from "../case.ts";
 
 const NOBODY = "00000000-0000-4000-8000-000000000000";
+/** The events of a run that are shown. */
+const EVENTS = /^●.*\n/gm;
 const FUTURE = "2199-01-01T00:00:00Z";
 
 export const flows: Group = {
@@ -78,7 +80,7 @@ export const flowRuns: Group = {
     bad("flow-run cancel nope"),
     bad("flow-run retry {waiting}"),
     bad("flow-run retry {failed}"),
-    bad("flow-run retry run-twin"),
+    bad("flow-run retry run-twin", { isUnordered: true }),
     bad("flow-run retry run-nowhere"),
     bad(`flow-run retry ${NOBODY}`),
     bad("flow-run retry {failed} --entrypoint nope.py:hello"),
@@ -96,7 +98,13 @@ export const flowRuns: Group = {
     bad("flow-run logs {completed} --output xml"),
     bad(`flow-run logs ${NOBODY}`),
     good("flow-run watch {completed}"),
-    bad("flow-run watch {running} --timeout 5"),
+    create("watched", "/flow_runs/", { flow_id: "{flow}", name: "run-watched", state: { type: "RUNNING" } }),
+    events("prefect.flow-run.{watched}", 1),
+    good("flow-run watch {watched}", {
+      until: "prefect.flow-run.Running",
+      reaction: { path: "/flow_runs/{watched}/set_state", body: { state: { type: "COMPLETED" }, force: true } },
+    }),
+    bad("flow-run watch {waiting} --timeout 1", { hides: EVENTS }),
     bad(`flow-run watch ${NOBODY}`),
     bad("flow-run execute"),
     bad(`flow-run execute ${NOBODY}`),

@@ -1,5 +1,5 @@
 /** `prefect event`, `prefect task`, `prefect api`, and the groups that mostly read the client's own files. */
-import { bad, create, good, type Group } from "../case.ts";
+import { bad, create, events as eventsOf, good, type Group } from "../case.ts";
 
 const NOBODY = "00000000-0000-4000-8000-000000000000";
 
@@ -18,8 +18,11 @@ export const events: Group = {
     bad("events emit cli.tested --resource-id cli.thing --payload nonsense"),
     bad("events emit cli.tested --resource-id cli.thing --payload '[1]'"),
     bad("events emit cli.tested --resource-id cli.thing --related nonsense"),
-    bad("events stream", { seconds: 4 }),
-    bad("events stream --format text --output-file written-events.txt", { seconds: 4 }),
+    good("events emit cli.last --resource-id cli.last"),
+    eventsOf("cli.last", 1),
+    // Before this event come others of the last minute.
+    bad("events stream", { until: "cli.last", hides: /^(?!Subscribing|.*cli\.last).*\n/gm }),
+    bad("events stream --format text --output-file written-events.txt", { until: "Subscribing" }),
     bad("events stream --account", { seconds: 20 }),
   ],
 };
@@ -33,8 +36,8 @@ export const tasks: Group = {
     bad("task serve nope.py:double"),
     bad("task serve --module nope"),
     bad("task serve flows.py:double --module flows"),
-    good("task serve flows.py:double --limit 1", { seconds: 6 }),
-    good("task serve --module flows", { seconds: 6 }),
+    good("task serve flows.py:double --limit 1", { until: "Subscribing to runs" }),
+    good("task serve --module flows", { until: "Subscribing to runs" }),
   ],
 };
 

@@ -80,28 +80,30 @@ export const workPools: Group = {
     good("work-pool delete pool-b"),
     bad("work-pool delete pool-b"),
     bad("work-pool delete"),
-    ...storage(),
   ],
 };
 
-function storage(): Group["steps"] {
-  return [
-    good("work-pool storage inspect pool-a"),
-    good("work-pool storage inspect pool-a --output json"),
+/** These come after the groups that list blocks: on the original they make some. */
+export const storage: Group = {
+  name: "work-pool storage",
+  steps: [
+    { path: "/work_pools/", body: { name: "storage-pool", type: "process" } },
+    good("work-pool storage inspect storage-pool"),
+    good("work-pool storage inspect storage-pool --output json"),
     bad("work-pool storage inspect nope"),
-    bad("work-pool storage configure s3 pool-a"),
-    good("work-pool storage configure s3 pool-a --bucket b"),
-    bad("work-pool storage configure s3 pool-a --bucket b --aws-credentials-block-name nope"),
-    bad("work-pool storage configure gcs pool-a"),
-    good("work-pool storage configure gcs pool-a --bucket b"),
-    bad("work-pool storage configure gcs pool-a --bucket b --gcp-credentials-block-name nope"),
-    bad("work-pool storage configure azure-blob-storage pool-a"),
-    bad("work-pool storage configure azure-blob-storage pool-a --container c"),
+    bad("work-pool storage configure s3 storage-pool"),
+    good("work-pool storage configure s3 storage-pool --bucket b"),
+    bad("work-pool storage configure s3 storage-pool --bucket b --aws-credentials-block-name nope"),
+    bad("work-pool storage configure gcs storage-pool"),
+    good("work-pool storage configure gcs storage-pool --bucket b"),
+    bad("work-pool storage configure gcs storage-pool --bucket b --gcp-credentials-block-name nope"),
+    bad("work-pool storage configure azure-blob-storage storage-pool"),
+    bad("work-pool storage configure azure-blob-storage storage-pool --container c"),
     bad(
-      "work-pool storage configure azure-blob-storage pool-a --container c --azure-blob-storage-credentials-block-name n",
+      "work-pool storage configure azure-blob-storage storage-pool --container c --azure-blob-storage-credentials-block-name n",
     ),
-  ];
-}
+  ],
+};
 
 export const workQueues: Group = {
   name: "work-queue",

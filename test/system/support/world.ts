@@ -7,7 +7,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Program } from "./program.ts";
 
-const START_SECONDS = 90;
+const START_SECONDS = 300;
 
 /** A Python that has the stock client. */
 const python = process.env["SLUICE_PYTHON"] ?? ".venv/bin/python";
@@ -53,6 +53,22 @@ export class World {
     return sluice;
   }
 
+  /** Starts the original server in place of Sluice, and waits until it answers. It reports nothing to Prefect. */
+  async startOriginal(settings: Record<string, string> = {}): Promise<Program> {
+    const server = this.prefect(["server", "start", "--host", "127.0.0.1", "--port", String(this.port)], {
+      PREFECT_SERVER_ANALYTICS_ENABLED: "false",
+      PREFECT_HOME: join(this.folder, "server"),
+      ...settings,
+    });
+    await eventually(START_SECONDS, async () => {
+      if (!server.isRunning) return;
+      const response = await fetch(`${this.apiUrl}/health`);
+      if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    });
+    if (!server.isRunning) throw new Error(`The original does not start:\n${server.output}`);
+    return server;
+  }
+
   /** The process id of the workerd that serves the world. */
   workerdPid(): number {
     return Number(readFileSync(join(this.data, "workerd.pid"), "utf8"));
@@ -60,13 +76,22 @@ export class World {
 
   /** Runs a Python program with the stock client. */
   runPython(file: string, settings: Record<string, string> = {}): Program {
+    return this.runClient([file], settings);
+  }
+
+  /** Runs the stock command line. */
+  prefect(args: readonly string[], settings: Record<string, string> = {}): Program {
+    return this.runClient(["-m", "prefect", ...args], settings);
+  }
+
+  private runClient(args: readonly string[], settings: Record<string, string>): Program {
     if (!existsSync(python)) {
       throw new Error(
         `${resolve(python)} is not there. These tests need a Python with prefect: python3 -m venv .venv,` +
           ` .venv/bin/pip install prefect==3.8.8, or set SLUICE_PYTHON to the path of one that has it.`,
       );
     }
-    return this.run(python, [file], {
+    return this.run(python, args, {
       PREFECT_HOME: join(this.folder, "home"),
       PREFECT_API_URL: this.apiUrl,
       ...settings,
