@@ -7,6 +7,7 @@ import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid } from "#wire/ids";
+import { Limit } from "#wire/paging";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -97,8 +98,9 @@ const embeddedBodies = new WeakMap<z.ZodType, readonly string[]>();
 export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
   const body = z.object(shape);
   const names = Object.keys(shape);
-  // FastAPI lists the fields of dependencies first, and the limit is a dependency.
-  embeddedBodies.set(body, [...names.filter((name) => name === "limit"), ...names.filter((name) => name !== "limit")]);
+  // FastAPI lists the fields of dependencies first, and this limit is a dependency.
+  const isDependency = (name: string) => shape[name] === Limit;
+  embeddedBodies.set(body, [...names.filter(isDependency), ...names.filter((name) => !isDependency(name))]);
   return body;
 }
 
@@ -126,6 +128,7 @@ export function route<
     async run(request, texts, tools) {
       const bytes = await readBody(request);
       const faults: Faults = { details: [], firstOnly: bytes.byteLength > LARGE_BODY_BYTES };
+      const params = parseParams(spec, texts, faults);
       const query = parse(spec.query, queryOf(request.url), "query", faults, false);
       const requestHeaders =
         spec.requestHeaders && parse(spec.requestHeaders, Object.fromEntries(request.headers), "header", faults, false);
@@ -137,7 +140,6 @@ export function route<
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The types of the handler's input come from the schemas that were just applied.
       const headers = new Headers();
-      const params = readParams(spec, texts);
       const input = { params, query, requestHeaders, body, tools, request, headers } as Input<
         z.output<P>,
         z.output<Q>,
@@ -214,14 +216,20 @@ function parse(
   return undefined;
 }
 
-/** Reads the parameters of a path. Throws 404 for an id that is not a UUID. */
-function readParams({ path, params: schema }: { path: string; params?: z.ZodType }, texts: Record<string, string>) {
+/** Parses the parameters of a path. Throws 404 for an id that is not a UUID. */
+function parseParams(
+  { path, params: schema }: { path: string; params?: z.ZodType },
+  texts: Record<string, string>,
+  faults: Faults,
+): unknown {
   const params = Object.entries(texts).map(([name, text]) => {
     if (!path.includes(`{${name}:uuid}`)) return [name, text];
     if (!isUuid(text)) throw refused(404, "Not Found");
     return [name, canonicalUuid(text)];
   });
-  return schema ? schema.parse(Object.fromEntries(params)) : Object.fromEntries(params);
+  return schema
+    ? parse(schema, Object.fromEntries(params), "path", faults, false)
+    : (Object.fromEntries(params) as unknown);
 }
 
 /** The query as an object. A name that occurs twice has a list of values. */
