@@ -2,12 +2,10 @@
 import { SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { compareTranscripts } from "./diff";
+import { NOT_YET } from "./not-yet";
 import type { TranscriptStep } from "./play";
 import { play } from "./play";
 import { scenarios } from "./scenarios";
-
-/** Scenarios of areas of the API that Sluice does not have yet. */
-const NOT_YET = new Set(["automations", "bad-input-others"]);
 
 const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
 
