@@ -21,7 +21,7 @@ import docs from "./http/docs.html";
 const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}";
 
 /** Prefect: these routes answer clients of every API version. */
-const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-token"]);
+const ANY_VERSION = new Set(["/health", "/version"]);
 
 /**
  * A local workerd has one thread, and serves the newest call of an object first: of 64 callers some wait for seconds

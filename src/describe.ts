@@ -63,7 +63,11 @@ function operation(route: Route, components: Json): Json {
     operationId: route.operationId,
     tags: [tag],
     summary: route.summary,
-    parameters: [...inPath, ...queryParameters(route.query, components)],
+    parameters: [
+      ...inPath,
+      ...parametersOf(route.query, "query", components),
+      ...parametersOf(route.requestHeaders, "header", components),
+    ],
     ...(route.body && {
       requestBody: {
         required: route.bodyRequired,
@@ -88,12 +92,12 @@ function answerOf(route: Route, components: Json): Json {
   return { description: "Done", content: { "application/json": { schema: schemaOf(route.response, components) } } };
 }
 
-function queryParameters(query: z.ZodType | undefined, components: Json): Json[] {
-  if (!query) return [];
-  const schema = schemaOf(query, components) as { properties?: Json; required?: string[] };
+function parametersOf(parameters: z.ZodType | undefined, place: "query" | "header", components: Json): Json[] {
+  if (!parameters) return [];
+  const schema = schemaOf(parameters, components) as { properties?: Json; required?: string[] };
   return Object.entries(schema.properties ?? {}).map(([name, property]) => ({
     name,
-    in: "query",
+    in: place,
     required: schema.required?.includes(name) ?? false,
     schema: property,
   }));

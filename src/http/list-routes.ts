@@ -70,7 +70,9 @@ function filterRoute(spec: AnySpec): Route {
 }
 
 function countRoute(spec: AnySpec): Route {
-  const filters = Object.entries(spec.body).filter(([name]) => !["limit", "offset", "sort"].includes(name));
+  const filters = Object.entries(spec.body).filter(
+    ([name]) => !["limit", "offset", "sort", "include_secrets"].includes(name),
+  );
   return route(
     {
       method: "POST",

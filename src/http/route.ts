@@ -7,13 +7,15 @@ import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid } from "#wire/ids";
+import { Limit } from "#wire/paging";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** The input of a handler: parsed values, and tools. */
-export interface Input<Params, Query, Body> {
+export interface Input<Params, Query, Body, RequestHeaders = unknown> {
   params: Params;
   query: Query;
+  requestHeaders: RequestHeaders;
   body: Body;
   tools: Tools;
   request: Request;
@@ -26,7 +28,13 @@ export type ParamsOf<Path extends string> = Path extends `${string}{${infer Name
   ? Record<Name extends `${infer Id}:uuid` ? Id : Name, string> & ParamsOf<Rest>
   : unknown;
 
-interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+interface Spec<
+  Path extends string,
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  H extends z.ZodObject,
+> {
   method: Method;
   /** The whole path on the wire, without `/api`. `{id:uuid}` matches only a UUID, `{name}` matches any one segment. */
   path: Path;
@@ -34,12 +42,14 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
   /** Transforms the parameters of the path. Without it they are texts, and a UUID has its stored spelling. */
   params?: P;
   query?: Q;
+  /** The headers that the route reads, by their names in small letters. */
+  requestHeaders?: H;
   body?: B;
   /** True if no field of the body has JSON of users. Numbers in such JSON are kept as sent, so parsing is slower. */
   plainNumbers?: boolean;
   /** The status of the response, unless the handler returns a `Reply`. 200 by default. */
   status?: number;
-  /** Another status of the same response: 200 in place of 201 if the object existed before. */
+  /** Another status of the same response: 200 in place of 201 if the object existed before, or one that only Prefect's document names. */
   otherStatus?: number;
   /** The schema of the answer, for the OpenAPI document. */
   response?: z.ZodType;
@@ -52,8 +62,8 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
 /** A status of a refusal by the route itself. Statuses that any route can give are not in the list. */
 export type ErrorStatus = 400 | 403 | 404 | 409 | 410 | 422 | 423;
 
-type AnySpec = Spec<string, z.ZodType, z.ZodType, z.ZodType>;
-type Described = "method" | "path" | "summary" | "query" | "body" | "otherStatus" | "response";
+type AnySpec = Spec<string, z.ZodType, z.ZodType, z.ZodType, z.ZodObject>;
+type Described = "method" | "path" | "summary" | "query" | "requestHeaders" | "body" | "otherStatus" | "response";
 
 /** A route, ready to be served and described. */
 export interface Route extends Readonly<Pick<AnySpec, Described>> {
@@ -88,8 +98,9 @@ const embeddedBodies = new WeakMap<z.ZodType, readonly string[]>();
 export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
   const body = z.object(shape);
   const names = Object.keys(shape);
-  // FastAPI lists the fields of dependencies first, and the limit is a dependency.
-  embeddedBodies.set(body, [...names.filter((name) => name === "limit"), ...names.filter((name) => name !== "limit")]);
+  // FastAPI lists the fields of dependencies first, and this limit is a dependency.
+  const isDependency = (name: string) => shape[name] === Limit;
+  embeddedBodies.set(body, [...names.filter(isDependency), ...names.filter((name) => !isDependency(name))]);
   return body;
 }
 
@@ -99,7 +110,11 @@ export function route<
   Q extends z.ZodType,
   B extends z.ZodType,
   P extends z.ZodType = z.ZodType<ParamsOf<Path>>,
->(spec: Spec<Path, P, Q, B>, handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown): Route {
+  H extends z.ZodObject = z.ZodObject,
+>(
+  spec: Spec<Path, P, Q, B, H>,
+  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>, z.output<H>>) => unknown,
+): Route {
   const status = spec.status ?? 200;
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
   const readJsonText = (json: string) => (spec.plainNumbers ? parsePlainJson(json) : parseJson(json));
@@ -110,10 +125,13 @@ export function route<
     status,
     errors: errorsOf(spec),
     hidden: spec.hidden ?? false,
-    async run(request, params, tools) {
+    async run(request, texts, tools) {
       const bytes = await readBody(request);
       const faults: Faults = { details: [], firstOnly: bytes.byteLength > LARGE_BODY_BYTES };
+      const params = parseParams(spec, texts, faults);
       const query = parse(spec.query, queryOf(request.url), "query", faults, false);
+      const requestHeaders =
+        spec.requestHeaders && parse(spec.requestHeaders, Object.fromEntries(request.headers), "header", faults, false);
       // FastAPI: an absent body of single fields is an empty object.
       const text = spec.body === undefined ? "" : toText(bytes);
       const nothing = isEmbedded ? {} : undefined;
@@ -122,10 +140,11 @@ export function route<
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The types of the handler's input come from the schemas that were just applied.
       const headers = new Headers();
-      const input = { params: readParams(spec, params), query, body, tools, request, headers } as Input<
+      const input = { params, query, requestHeaders, body, tools, request, headers } as Input<
         z.output<P>,
         z.output<Q>,
-        z.output<B>
+        z.output<B>,
+        z.output<H>
       >;
       const answer = await toReply(await handler(input), status);
       for (const [name, value] of headers) answer.headers.set(name, value);
@@ -193,18 +212,24 @@ function parse(
   if (schema === undefined) return undefined;
   const parsed = schema.safeParse(value, faults.firstOnly ? FIRST_ONLY : undefined);
   if (parsed.success) return parsed.data;
-  faults.details.push(...toDetails(parsed.error.issues, where, value, isEmbedded || where === "query"));
+  faults.details.push(...toDetails(parsed.error.issues, where, value, isEmbedded || where !== "body"));
   return undefined;
 }
 
-/** Reads the parameters of a path. Throws 404 for an id that is not a UUID. */
-function readParams({ path, params: schema }: { path: string; params?: z.ZodType }, texts: Record<string, string>) {
+/** Parses the parameters of a path. Throws 404 for an id that is not a UUID. */
+function parseParams(
+  { path, params: schema }: { path: string; params?: z.ZodType },
+  texts: Record<string, string>,
+  faults: Faults,
+): unknown {
   const params = Object.entries(texts).map(([name, text]) => {
     if (!path.includes(`{${name}:uuid}`)) return [name, text];
     if (!isUuid(text)) throw refused(404, "Not Found");
     return [name, canonicalUuid(text)];
   });
-  return schema ? schema.parse(Object.fromEntries(params)) : Object.fromEntries(params);
+  return schema
+    ? parse(schema, Object.fromEntries(params), "path", faults, false)
+    : (Object.fromEntries(params) as unknown);
 }
 
 /** The query as an object. A name that occurs twice has a list of values. */

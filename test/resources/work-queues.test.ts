@@ -78,10 +78,19 @@ describe("a poll of a queue by its id", () => {
     const queue = await aQueue();
     const status = async () =>
       (await send("GET", `/work_queues/${queue.id}`)).body as { status: string; last_polled: string | null };
-    await send("POST", `/work_queues/${queue.id}/get_runs`, {}, { "x-prefect-ui": "true" });
+    await send("POST", `/work_queues/${queue.id}/get_runs`, {}, { "x-prefect-ui": "yes" });
     expect(await status()).toMatchObject({ status: "NOT_READY", last_polled: null });
     await send("POST", `/work_queues/${queue.id}/get_runs`, {});
     expect(await status()).toMatchObject({ status: "READY", last_polled: expect.any(String) });
+  });
+});
+
+test("a poll whose header is neither true nor false is refused", async () => {
+  const queue = await aQueue();
+  const answer = await send("POST", `/work_queues/${queue.id}/get_runs`, {}, { "x-prefect-ui": "maybe" });
+  expect(answer).toMatchObject({
+    status: 422,
+    body: { exception_detail: [{ type: "bool_parsing", loc: ["header", "x-prefect-ui"], input: "maybe" }] },
   });
 });
 

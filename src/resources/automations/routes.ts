@@ -18,6 +18,8 @@ const validateRoutes = ["/templates/validate", "/automations/templates/validate"
       summary: "Check the syntax of a template.",
       body: LongText.default(""),
       status: 204,
+      // Prefect: its document has 200, and its server answers 204.
+      otherStatus: 200,
     },
     ({ body: source }) => {
       const problem = templateProblem(source);

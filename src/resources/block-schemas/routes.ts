@@ -79,7 +79,7 @@ export const blockSchemaRoutes = [
   ...listRoutes({
     path: "/block_schemas",
     things: "block schemas",
-    body: { limit: Limit, offset: Offset, block_schemas: blockSchemaFilter.field },
+    body: { limit: Limit, block_schemas: blockSchemaFilter.field, offset: Offset },
     item: BlockSchema,
     list: async ({ body, tools }, { limit, offset }) => (await storeOf(tools)).list(where(tools, body), limit, offset),
   }),

@@ -6,7 +6,6 @@ import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import type { EventsPage } from "#events/page";
 import { type EventReader, eventReader } from "#events/read-events";
-import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
 import { Countable, countEvents, EventCount, TimeUnit } from "#resources/events/count-by";
@@ -95,24 +94,17 @@ export const eventRoutes = [
       method: "POST",
       path: "/events/count-by/{countable}",
       summary: "Count events by time, by name or by resource.",
+      params: z.object({ countable: Countable }),
       body: EventsCount,
       response: z.array(EventCount),
     },
     async ({ params, body, tools }) => {
-      const countable = Countable.safeParse(params.countable);
-      if (!countable.success) throw wrongCountable(countable.error, params.countable, { filter: body.filter });
       const reader = eventReader(tools);
-      const counts = await countEvents(reader, { ...body, countable: countable.data }, tools.clock());
+      const counts = await countEvents(reader, { ...body, ...params }, tools.clock());
       return answerOf(counts, reader, body.filter);
     },
   ),
 ];
-
-/** Prefect: an unknown countable in the path is reported as a fault of a field. */
-function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
-  const [detail] = toDetails(error.issues, "path", word, false);
-  return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);
-}
 
 const streamOf = (env: Env, workspaceId: string) => eventStream(env.EVENT_STREAM, workspaceId);
 

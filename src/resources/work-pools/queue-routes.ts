@@ -31,6 +31,7 @@ import {
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
+import { Bool } from "#wire/scalars";
 
 const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
@@ -197,15 +198,16 @@ export const workQueueRoutes = [
       method: "POST",
       path: "/work_queues/{id:uuid}/get_runs",
       summary: "Poll a work queue for runs that are due.",
+      requestHeaders: z.object({ "x-prefect-ui": Bool.default(false) }),
       body: embedded({ limit: Limit, scheduled_before: Time.nullish() }),
       response: z.array(FlowRunResponse),
     },
-    async ({ params, body, tools, request }) =>
+    async ({ params, requestHeaders, body, tools }) =>
       new Listing(
         await getRunsInQueue(tools, params.id, {
           limit: checkLimit(body.limit),
           before: body.scheduled_before ?? null,
-          is_look: request.headers.get("x-prefect-ui")?.toLowerCase() === "true",
+          is_look: requestHeaders["x-prefect-ui"],
         }),
       ),
   ),

@@ -4,7 +4,8 @@ import { pick, type Scenario, type World } from "../play.ts";
 
 export const badInput: Scenario = { name: "bad-input", play: playBadInput };
 export const badBlocks: Scenario = { name: "bad-input-blocks", play: (world) => playBad(world, BLOCKS) };
-export const badOthers: Scenario = { name: "bad-input-others", play: (world) => playBad(world, OTHERS) };
+export const badArtifacts: Scenario = { name: "bad-input-artifacts", play: (world) => playBad(world, ARTIFACTS) };
+export const badAutomations: Scenario = { name: "bad-input-automations", play: (world) => playBad(world, AUTOMATIONS) };
 
 interface Paths {
   lists: string[];
@@ -46,11 +47,13 @@ const BLOCKS: Paths = {
   resources: ["block_types", "block_schemas", "block_documents"],
 };
 
-const OTHERS: Paths = {
-  lists: ["/artifacts/filter", "/artifacts/latest/filter", "/saved_searches/filter", "/automations/filter"],
-  creations: ["/artifacts/", "/automations/"],
-  resources: ["artifacts", "saved_searches", "automations"],
+const ARTIFACTS: Paths = {
+  lists: ["/artifacts/filter", "/artifacts/latest/filter", "/saved_searches/filter"],
+  creations: ["/artifacts/"],
+  resources: ["artifacts", "saved_searches"],
 };
+
+const AUTOMATIONS: Paths = { lists: ["/automations/filter"], creations: ["/automations/"], resources: ["automations"] };
 
 async function playBadInput(world: World): Promise<void> {
   await playBad(world, CORE);
