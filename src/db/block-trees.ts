@@ -10,8 +10,10 @@ import {
 
 /** How many bytes the rows of one read may have together: an isolate has 128 MB, and an answer repeats rows. */
 export const MAX_TREE_BYTES = 16_000_000;
-/** How many rows one read follows. */
-const MAX_TREE_ROWS = 10_000;
+/** How many rows, and how many references, one read follows. */
+export const MAX_TREE_ROWS = 10_000;
+/** How many bytes a row has in an answer beside its long texts: its ids, its times, and the names of its fields. */
+const ROW_BYTES = 500;
 
 /** The ids that a walk along references reaches. A cycle ends the walk, because each id is found once. */
 function walk(name: string, roots: SQL, edges: SQL, parent: string, child: string, workspaceId: string): SQL {
@@ -54,7 +56,7 @@ export function selectSchemaTrees(workspaceId: string, roots: SQL, before: SQL =
       where s.workspace_id = ${workspaceId} and s.id = schemas.id`,
     sql`${tree} select e.parent_block_schema_id, e.name, e.reference_block_schema_id
       from schemas cross join ${block_schema_reference} e
-      where e.workspace_id = ${workspaceId} and e.parent_block_schema_id = schemas.id`,
+      where e.workspace_id = ${workspaceId} and e.parent_block_schema_id = schemas.id limit ${MAX_TREE_ROWS}`,
   ];
 }
 
@@ -85,7 +87,7 @@ export function selectDocumentTrees(workspaceId: string, roots: SQL, isWhole = t
       from ${joined} cross join size`,
     sql`${tree} select e.parent_block_document_id, e.name, e.reference_block_document_id
       from documents cross join ${block_document_reference} e
-      on e.workspace_id = ${workspaceId} and e.parent_block_document_id = documents.id`,
+      on e.workspace_id = ${workspaceId} and e.parent_block_document_id = documents.id limit ${MAX_TREE_ROWS}`,
     ...selectSchemaTrees(workspaceId, schemaRoots, sql`${reached},`),
     sql`with recursive ${reached}, ${schemas(schemaRoots, workspaceId)} select t.* from ${block_type} t
       where t.workspace_id = ${workspaceId} and t.id in
@@ -93,6 +95,34 @@ export function selectDocumentTrees(workspaceId: string, roots: SQL, isWhole = t
          select s.block_type_id from schemas cross join ${block_schema} s
          where s.workspace_id = ${workspaceId} and s.id = schemas.id)`,
   ];
+}
+
+/**
+ * How many bytes a document `x` has in an answer, with its type: the answer repeats the type in each document inside a
+ * document.
+ */
+export function documentBytes(workspaceId: string): SQL {
+  return sql`(octet_length(x.data) + octet_length(x.secrets) + octet_length(x.name) + ${ROW_BYTES}
+    + ${typeBytes(workspaceId, sql`x.block_type_id`)})`;
+}
+
+/** How many bytes the texts of a type have: an expression for the type's id. */
+export function typeBytes(workspaceId: string, id: SQL): SQL {
+  const texts = ["logo_url", "documentation_url", "description", "code_example"];
+  const bytes = sql.raw(texts.map((name) => `coalesce(octet_length(t.${name}), 0)`).join(" + "));
+  return sql`coalesce((select ${bytes} from ${block_type} t where t.workspace_id = ${workspaceId} and t.id = ${id}), 0)`;
+}
+
+/**
+ * How much there is in schemas and in the schemas that they refer to: the schemas, their bytes, and their references.
+ * `roots` selects the ids. The numbers end above their bounds.
+ */
+export function selectSchemaSizes(workspaceId: string, roots: SQL): SQL {
+  return sql`with recursive ${schemas(roots, workspaceId)} select count(*) as schemas,
+      coalesce(sum(octet_length(s.fields)), 0) as bytes,
+      (select count(*) from (select 1 from schemas cross join ${block_schema_reference} e
+        where e.workspace_id = ${workspaceId} and e.parent_block_schema_id = schemas.id limit ${MAX_TREE_ROWS})) as "references"
+    from schemas cross join ${block_schema} s where s.workspace_id = ${workspaceId} and s.id = schemas.id`;
 }
 
 /**
@@ -105,7 +135,7 @@ export function treeBytes(workspaceId: string, kind: "documents" | "schemas", id
   const edges = isDocument ? block_document_reference : block_schema_reference;
   const noun = isDocument ? "document" : "schema";
   const [parent, child] = [`parent_block_${noun}_id`, `reference_block_${noun}_id`].map((name) => sql.identifier(name));
-  const size = isDocument ? sql`octet_length(x.data) + octet_length(x.secrets)` : sql`octet_length(x.fields)`;
+  const size = isDocument ? documentBytes(workspaceId) : sql`octet_length(x.fields) + ${ROW_BYTES}`;
   return sql`(with recursive below(id, level) as (select ${id}, 0 union all
       select e.${child}, level + 1 from below cross join ${edges} e
       where e.workspace_id = ${workspaceId} and e.${parent} = below.id and level < ${MAX_DEPTH} limit ${MAX_NESTED})

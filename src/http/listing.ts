@@ -2,6 +2,7 @@
 import { markLarge } from "#http/compression";
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
+import { Work } from "#lib/work";
 
 /** A list in portions. A handler returns a `Listing` in place of the list. */
 export class Listing {
@@ -63,12 +64,15 @@ async function nextOf(texts: AsyncGenerator<string, undefined>): Promise<Iterato
 async function* textsOf(portions: Portions<unknown>, frame: string): AsyncGenerator<string, undefined> {
   const start = frame.indexOf("[]") + 1;
   let before = frame.slice(0, start);
+  const work = new Work();
   for (const portion of portions) {
     // Only one portion at a time is in memory.
     const items = await portion();
     if (items.length === 0) continue;
-    yield before + JSON.stringify(items).slice(1, -1);
+    const text = JSON.stringify(items).slice(1, -1);
+    yield before + text;
     before = ",";
+    await work.add(text.length);
   }
   yield before === "," ? frame.slice(start) : frame;
 }

@@ -56,12 +56,19 @@ export function schemaFaults(
     if (message !== undefined) at.fail(() => message);
   };
   const keywords = new Map([...KEYWORDS, ["format", format], [PLACEHOLDER, placeholder]]);
-  return failuresOf(value, schema, keywords, steps).map((failure) => ({
-    path: pathTo(failure.place),
-    message: failure.message(),
-    keyword: failure.keyword,
-    value: failure.value,
-  }));
+  const failures = failuresOf(value, schema, keywords, steps);
+  return bounded(() => failures.map((failure) => faultOf(failure, steps)));
+}
+
+/** How many characters of a fault's message and path count as one step. A message may be as long as the value, and a schema may have many. */
+const CHARACTERS_OF_STEP = 4;
+
+function faultOf({ place, message, keyword, value }: Failure, steps: Steps): SchemaFault {
+  steps.spend(place?.depth ?? 0);
+  const fault = { path: pathTo(place), message: message(), keyword, value };
+  const characters = fault.path.reduce<number>((sum, step) => sum + String(step).length, fault.message.length);
+  steps.spend(Math.ceil(characters / CHARACTERS_OF_STEP));
+  return fault;
 }
 
 /** Returns the schema's first fault, or undefined. Throws `UnusableSchema` if the check takes too many steps. */
@@ -84,11 +91,16 @@ function format(at: Application, rule: unknown): void {
 }
 
 function failuresOf(value: unknown, schema: JsonSchema, keywords: Keywords, steps: Steps): readonly Failure[] {
+  const { failures, unsupported } = bounded(() => new Validation(value, schema, keywords, steps));
+  for (const [pattern, reason] of unsupported)
+    log({}, "warn", "values are not checked by a pattern", { pattern: pattern.slice(0, SHOWN), reason });
+  return failures;
+}
+
+/** Gives the result of the work. Throws `UnusableSchema` if it takes too many steps, or if a pattern is invalid. */
+function bounded<T>(work: () => T): T {
   try {
-    const { failures, unsupported } = new Validation(value, schema, keywords, steps);
-    for (const [pattern, reason] of unsupported)
-      log({}, "warn", "values are not checked by a pattern", { pattern: pattern.slice(0, SHOWN), reason });
-    return failures;
+    return work();
   } catch (error) {
     if (error instanceof TooManySteps)
       throw new UnusableSchema("costly", `The schema takes too much work to validate by. ${error.message}`);

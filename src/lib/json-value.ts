@@ -28,8 +28,16 @@ const MAX_DIGITS = 4300;
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number") return value;
   if (!isExactNumber(value)) return undefined;
-  return isIntegerText(value) && value.rawJSON.length <= MAX_DIGITS ? BigInt(value.rawJSON) : Number(value.rawJSON);
+  const known = read.get(value);
+  if (known !== undefined) return known;
+  const { rawJSON: text } = value;
+  const number = text.length <= MAX_DIGITS && isIntegerText(value) ? BigInt(text) : Number(text);
+  read.set(value, number);
+  return number;
 }
+
+/** The values of numbers that were read before. A schema may look at one long number a million times. */
+const read = new WeakMap<object, number | bigint>();
 
 /** Whether a number was written as an integer: `1`, not `1.0`. */
 export function isIntegerText(value: unknown): boolean {

@@ -2,16 +2,21 @@
 import { isExactNumber } from "#lib/json";
 import { isObject, pythonText } from "#lib/json-value";
 
-/** The text of a JSON value: keys in the order of their code points, `", "` and `": "` between values, ASCII only. */
-export function sortedPythonJson(value: unknown): string {
+/**
+ * The text of a JSON value: keys in the order of their code points, `", "` and `": "` between values, ASCII only.
+ * `known` has the texts of values that need not be printed again.
+ */
+export function sortedPythonJson(value: unknown, known?: ReadonlyMap<unknown, string>): string {
   if (value === null || value === undefined) return "null";
   if (typeof value === "boolean") return String(value);
   if (typeof value === "string") return quoted(value);
   if (typeof value === "number" || isExactNumber(value)) return numberText(value);
-  if (Array.isArray(value)) return `[${value.map(sortedPythonJson).join(", ")}]`;
+  if (Array.isArray(value)) return `[${value.map((item) => sortedPythonJson(item, known)).join(", ")}]`;
   if (!isObject(value)) return "null";
+  const text = known?.get(value);
+  if (text !== undefined) return text;
   const keys = Object.keys(value).toSorted(byCodePoint);
-  return `{${keys.map((key) => `${quoted(key)}: ${sortedPythonJson(value[key])}`).join(", ")}}`;
+  return `{${keys.map((key) => `${quoted(key)}: ${sortedPythonJson(value[key], known)}`).join(", ")}}`;
 }
 
 /** Python writes the same numbers in JSON as elsewhere, but for those that are too large for a float. */
@@ -28,10 +33,13 @@ const quoted = (text: string) =>
 
 /** JavaScript compares UTF-16 units, in which a character above U+FFFF begins with a smaller unit than U+E000 to U+FFFF. */
 function byCodePoint(one: string, other: string): number {
-  const [a, b] = [Array.from(one), Array.from(other)];
-  for (let at = 0; at < Math.min(a.length, b.length); at++) {
-    const difference = (a[at]?.codePointAt(0) ?? 0) - (b[at]?.codePointAt(0) ?? 0);
-    if (difference !== 0) return difference;
+  const shorter = Math.min(one.length, other.length);
+  for (let at = 0; at < shorter; at++) {
+    const [a, b] = [one.charCodeAt(at), other.charCodeAt(at)];
+    if (a !== b) return placeOf(a) - placeOf(b);
   }
-  return a.length - b.length;
+  return one.length - other.length;
 }
+
+/** The place of a UTF-16 unit in the order of code points: both halves of a pair come last. */
+const placeOf = (unit: number) => (unit >= 0xd8_00 && unit <= 0xdf_ff ? unit + 0x1_00_00 : unit);

@@ -1,13 +1,13 @@
 /** Long work in pieces, between which the process handles its other requests. */
 
-/** How many bytes of JSON are unpacked and parsed in one piece: about 15 ms of work. */
+/** How many bytes of JSON are read or written in one piece: about 15 ms of work. */
 const MAX_BYTES_AT_ONCE = 1_000_000;
 
 /** The work of one request. */
 export class Work {
   private bytes = 0;
 
-  /** Counts work, in bytes of JSON that are unpacked and parsed. Waits a moment if there was much. */
+  /** Counts work, in bytes of JSON that are read or written. Waits a moment if there was much. */
   async add(bytes: number): Promise<void> {
     this.bytes += bytes;
     if (this.bytes < MAX_BYTES_AT_ONCE) return;

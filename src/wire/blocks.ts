@@ -3,7 +3,6 @@ import * as z from "zod";
 import { EntityText, UuidText } from "#wire/ids";
 import { namedObject } from "#wire/named";
 import { JsonObject } from "#wire/scalars";
-import { ShortText } from "#wire/sizes";
 
 /** A text of lowercase letters, digits and dashes. `what` names the field in the refusal. */
 export const dashedName = <S extends z.ZodType<string>>(schema: S, what: string) =>
@@ -48,5 +47,8 @@ export const BlockDocument = namedObject("BlockDocument", {
   is_anonymous: z.boolean(),
 });
 
+/** How many characters a capability has. One answer has the capabilities of all schemas. */
+const MAX_CAPABILITY_CHARACTERS = 200;
+
 /** A schema's name for one thing that its blocks can do, such as `write-path`. */
-export const Capability = ShortText;
+export const Capability = z.string().max(MAX_CAPABILITY_CHARACTERS);

@@ -15,7 +15,7 @@ const REMOVED = Symbol("removed");
 export function variableNames(values: readonly unknown[]): Set<string> {
   const names = new Set<string>();
   // All names share one bound: a nested value is read again at each level, and counts again.
-  collectNames(values, names, new Hydration(new Map()));
+  collectNames(values, names, new Hydration(new Map(), undefined, true));
   return names;
 }
 
@@ -98,12 +98,17 @@ class Hydration {
   /** How long each variable is as JSON. */
   readonly #lengths = new Map<string, number>();
   readonly #messages: Map<symbol, string> | undefined;
+  readonly #countsAll: boolean;
   #left = MAX_BYTES;
 
-  /** With `messages` a value that cannot be hydrated becomes a symbol with a message, and templates become symbols without one. */
-  constructor(variables: ReadonlyMap<string, unknown>, messages?: Map<symbol, string>) {
+  /**
+   * With `messages` a value that cannot be hydrated becomes a symbol with a message, and templates become symbols without
+   * one. With `countsAll` each value takes a byte of the bound, because it may be read again and again.
+   */
+  constructor(variables: ReadonlyMap<string, unknown>, messages?: Map<symbol, string>, countsAll = false) {
     this.#variables = variables;
     this.#messages = messages;
+    this.#countsAll = countsAll;
   }
 
   /** Whether anything was filled in. */
@@ -112,6 +117,7 @@ class Hydration {
   }
 
   hydrate(value: unknown): unknown {
+    if (this.#countsAll) this.#count(1);
     if (Array.isArray(value)) return value.map((item) => this.hydrate(item)).filter((item) => item !== REMOVED);
     if (!isObject(value)) return value;
     if (Object.hasOwn(value, "__prefect_kind")) return this.#resolve(value);
@@ -154,6 +160,7 @@ class Hydration {
     if (typeof template === "symbol") return template;
     if (!this.#messages) return renderPlain(template);
     const text = typeof template === "string" ? template : pythonText(template);
+    this.#count(text.length);
     const problem = templateProblem(text);
     return problem === undefined ? Symbol(text) : this.#fault(`Invalid jinja: ${problem.message}`);
   }

@@ -29,6 +29,13 @@ const PARAMETERS: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^\/flow_run_states/, /^id$/, "flow_run_state"],
   [/^\/task_run_states/, /^id$/, "task_run_state"],
   [/^\/task_runs/, /^id$/, "task_run"],
+  [/^\/block_types/, /^id$/, "block_type"],
+  [/^\/block_types/, /^slug$/, "block_type_slug"],
+  [/^\/block_types/, /^block_document_name$/, "block_document_name"],
+  [/^\/block_schemas/, /^id$/, "block_schema"],
+  [/^\/block_schemas/, /^checksum$/, "block_schema_checksum"],
+  [/^\/block_documents/, /^id$/, "block_document"],
+  [/^\/ui\/task_runs/, /^id$/, "task_run"],
   [/^\/artifacts/, /^id$/, "artifact"],
   [/^\/artifacts/, /^key$/, "artifact_key"],
   [/^\/saved_searches/, /^id$/, "saved_search"],
@@ -46,6 +53,19 @@ export function kindOfParameter(path: string, name: string): string | undefined 
   return PARAMETERS.find(([start, parameter]) => start.test(path) && parameter.test(name))?.[2];
 }
 
+const TEMPLATES = [
+  '"{{ flow.name | upper }} at {{ now() }}"',
+  '"{% for one in many %}{{ one.a[0] }}{% else %}-{% endfor %}"',
+  '"{% set a = {1: [2, (3, 4)]} %}{# note #}{% raw %}{{ {% endraw %}"',
+  '"{{ a if b else c ~ d ** 2 // 3 is not none }}"',
+  '"{% for a in b %}"',
+  '"{{ \'a"',
+  '"{{ «brackets:150» }}"',
+  '"{{ «brackets:5000» }}"',
+  '"{% if a %}{% macro f(x, y=1) %}{% call f(1) %}{% endcall %}{% endmacro %}{% endif %}"',
+  '"{{ «sum:20000» }}"',
+];
+
 const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^timezone$/, ['"UTC"', '"Europe/Berlin"', '"America/New_York"']],
   [/^anchor_date$/, ['"2026-01-01T00:00:00Z"', '"2020-03-29T02:30:00+01:00"', "0"]],
@@ -58,34 +78,10 @@ const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^value$/, ['"\\"v\\""', '"text"', '"{\\"a\\":1}"']],
   [/^event$/, ['"prefect.flow-run.Completed"', '"prefect.task-run.Running"', '"thing.happened"']],
   [/^deployment_name$/, some("deployment_name")],
+  [/^(templates|automations)$/, TEMPLATES],
+  [/^capabilities$/, ['"write-path"', '"read-path"', FRESH]],
   [/^tag$/, some("tag")],
 ];
-
-/** Fields that allow any object in the schema, but need an object of a fixed form. */
-const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
-  [
-    /^base_job_template$/,
-    [
-      '{"job_configuration":{"command":"{{ command }}"},"variables":{"type":"object","properties":{"command":{"type":"string","default":"x"}}}}',
-      "{}",
-    ],
-  ],
-  [
-    /^parameter_openapi_schema$/,
-    [
-      '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}',
-      '{"$ref":"#"}',
-      '{"type":"object"}',
-      "{}",
-    ],
-  ],
-  [/^parameters$/, ['{"n":1}', '{"n":1152921504606846977}', '{"n":"x"}', String.raw`{"\ud800":1}`]],
-];
-
-/** Valid objects for a field that allows any object. */
-export function objectsOf(hint: Hint): readonly string[] | undefined {
-  return OBJECTS.find(([pattern]) => pattern.test(hint.name))?.[1];
-}
 
 /** The range of a number field that has no range in the document. */
 const RANGES: readonly (readonly [RegExp, number, number])[] = [
@@ -104,8 +100,14 @@ export function rangeOf(hint: Hint): readonly [number, number] {
 }
 
 const IDS: readonly (readonly [RegExp, string])[] = [
-  [/^flow_runs?(_id)?$/, "flow_run"],
-  [/^flows?(_id)?$/, "flow"],
+  [/^block_types?(_id)?$/, "block_type"],
+  [/^block_schemas?(_id)?$/, "block_schema"],
+  [
+    /^(block_documents?|infrastructure_document|storage_document|default_result_storage_block)(_id)?$/,
+    "block_document",
+  ],
+  [/^flow_run(_ids?|s)?$/, "flow_run"],
+  [/^flow(_ids?|s)?$/, "flow"],
   [/^task_runs?(_id)?$|^parent_task_run_id$/, "task_run"],
   [/^deployments?(_ids?)?$/, "deployment"],
   [/^(work_queues?|work_pool_queues|queue)(_id)?$|^default_queue_id$/, "queue"],
@@ -123,6 +125,8 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^work_pools$/, "pool_name"],
   [/^(work_queues|work_pool_queues)$/, "queue_name"],
   [/^artifacts$/, "artifact_key"],
+  [/^block_types$/, "block_type_slug"],
+  [/^block_documents$/, "block_document_name"],
   [/^variables$/, "variable_name"],
   [/concurrency_limits$|^v2$/, "limit_v2_name"],
 ];
@@ -137,6 +141,8 @@ const TIMES = [
   '"2026-11-28T00:00:00+02:00"',
   '"2020-02-29T23:59:59.999999Z"',
   '"2099-01-01T00:00:00Z"',
+  '"0001-01-01T00:00:00Z"',
+  '"9999-12-31T23:59:59.999999Z"',
 ];
 
 /** Valid texts for a field, as JSON. Some texts name existing rows, others are new names. */

@@ -27,6 +27,7 @@ const NUMBERS = [
   "0",
   "-1",
   "0.5",
+  "0.000001",
 ];
 
 /** Times beyond the years that can be printed, and at their edges; as text and as numbers of seconds. */
@@ -107,6 +108,9 @@ const SHAPES = [
   "«object:100000»",
   "«list:20001»",
   "«ids:501»",
+  "«ids:1000»",
+  "«kinds:400»",
+  '{"a":{"__proto__":{"b":1},"constructor":{"prototype":{"b":1}}},"hasOwnProperty":1}',
   "«ids:20001»",
   '{"«text:100000»":1}',
   '{"__proto__":{"a":1},"constructor":1,"toString":2}',
@@ -162,6 +166,29 @@ const LARGE: Readonly<Record<string, (count: number) => string>> = {
   text: (count) => "x".repeat(count),
   emoji: (count) => "😀".repeat(count / 2),
   list: (count) => JSON.stringify(Array.from({ length: count }, (_, index) => `item-${index}`)),
+  /** Values that stand for the value inside them. */
+  kinds: (count) => `${'{"__prefect_kind":"workspace_variable","variable_name":'.repeat(count)}"x"${"}".repeat(count)}`,
+  /** Schemas that no object meets. */
+  schemas: (count) => Array.from({ length: count }, () => '{"type":"string"}').join(),
+  /** A schema in which each definition refers twice to the next. */
+  doubling: (count) => {
+    const both = (index: number) => `{"anyOf":[{"$ref":"#/$defs/d${index}"},{"$ref":"#/$defs/d${index}"}]}`;
+    const definitions = Array.from({ length: count }, (_, index) => `"d${index}":${both(index + 1)}`);
+    return `{"$ref":"#/$defs/d0","$defs":{${definitions.join()},"d${count}":{"type":"string"}}}`;
+  },
+  /** The fields of a block schema, whose definitions are blocks that refer to the next. */
+  definitions: (count) => {
+    const one = (index: number) =>
+      `"d${index}":{"title":"d${index}","block_type_slug":"x","p":{"$ref":"#/definitions/d${index + 1}"}}`;
+    return `{"title":"many","definitions":{${Array.from({ length: count }, (_, index) => one(index)).join()}}}`;
+  },
+  /** The data of a block document that refers many times to one document. */
+  references: (count) => {
+    const reference = '{"$ref":{"block_document_id":"«block_document:0»"}}';
+    return `{${Array.from({ length: count }, (_, index) => `"k${index}":${reference}`).join()}}`;
+  },
+  brackets: (count) => "(".repeat(count) + ")".repeat(count),
+  sum: (count) => `a${"+a".repeat(count)}`,
   ids: (count) => JSON.stringify(Array.from({ length: count }, (_, index) => idOf(index))),
 };
 

@@ -1,9 +1,9 @@
 /**
  * Sends hostile requests to a real server:
- * `npm run test:fuzz -- [--minutes 15] [--seed N] [--url http://host/api] [--only PATTERN] [--checks N]`.
+ * `npm run test:fuzz -- [--minutes 15] [--seed N] [--url http://host/api] [--only PATTERN] [--slow N] [--checks N]`.
  * Without a URL, the test starts its own server with a new data folder. `--only` selects operations by method and path.
- * `--checks` is the number of lists and polls after each request. The output is the answers, the first request of each
- * kind that failed, and the memory of workerd. The test fails if it finds anything.
+ * An answer that takes more than `--slow` seconds is a finding. `--checks` is the number of lists and polls after each request. The output is the answers, the first request of each
+ * kind that failed, the answers and the longest time of each operation, and the memory of workerd. The test fails if it finds anything.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -16,6 +16,8 @@ import { playSockets } from "./sockets.ts";
 
 /** The maximum time of an answer. */
 const PATIENCE_MS = 20_000;
+/** How many of the slowest requests are printed. */
+const SLOWEST = 12;
 /** One body of so many is sent in chunks, without a content-length. */
 const CHUNKED_EVERY = 5;
 /** After so many requests without an answer, the server counts as ended. */
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     url: { type: "string" },
     only: { type: "string", default: "." },
     checks: { type: "string", default: "4" },
+    slow: { type: "string", default: "8" },
   },
 });
 const seed = Number(values.seed);
@@ -52,11 +55,14 @@ try {
   const report = await run(document, seed, send, {
     only: new RegExp(values.only),
     checks: Number(values.checks),
+    patienceMs: Number(values.slow) * 1000,
     intake: true,
     isOver: () => Date.now() >= end || silent >= SILENT_TRIES,
     between,
   });
   for (const [kind, count] of kinds) console.log(`${count} x ${kind}`);
+  console.log(`${report.tally.table}\nThe slowest requests:\n${report.tally.slowest(SLOWEST)}`);
+  if (report.tally.unreached.length > 0) console.log(`no 2xx of: ${report.tally.unreached.join(", ")}`);
   console.log(report.summary);
   if (server) {
     const most = highest;

@@ -5,7 +5,7 @@ import type { Send, World } from "./world.ts";
 
 /** A rule that a server broke. */
 export interface Finding {
-  kind: "5xx" | "schema" | "check";
+  kind: "5xx" | "schema" | "check" | "slow";
   /** The operation, or the check, that failed. */
   operation: string;
   /** The request that caused the finding. */
@@ -115,6 +115,18 @@ const CHECKS: readonly Check[] = [
   ["POST", "/work_pools/«pool_name:0»/workers/filter", "{}"],
   ["POST", "/task_workers/filter", "{}"],
   ["GET", "/admin/database"],
+  ["GET", "/admin/storage"],
+  ["POST", "/block_types/filter", "{}"],
+  ["POST", "/block_schemas/filter", "{}"],
+  ["POST", "/block_documents/filter", '{"include_secrets":true}'],
+  ["GET", "/block_capabilities/"],
+  ["GET", "/block_types/slug/«block_type_slug:0»/block_documents"],
+  ["POST", "/artifacts/filter", "{}"],
+  ["POST", "/artifacts/latest/filter", "{}"],
+  ["POST", "/saved_searches/filter", "{}"],
+  ["POST", "/ui/flow_runs/history", "{}"],
+  ["POST", "/ui/task_runs/count", "{}"],
+  ["POST", "/ui/flows/next-runs", '{"flow_ids":["«flow:0»"]}'],
 ];
 
 /** The number of checks after each request. The checks run in turn. */

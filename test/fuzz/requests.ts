@@ -4,7 +4,8 @@
  */
 import * as fc from "fast-check";
 import { hostile, hostileWords } from "./hostile.ts";
-import { kindOfParameter, objectsOf, rangeOf, textsOf, type Hint } from "./hints.ts";
+import { objectsOf } from "./objects.ts";
+import { kindOfParameter, rangeOf, textsOf, type Hint } from "./hints.ts";
 
 /** The keywords of JSON Schema that the document uses. */
 export interface Schema {
@@ -69,6 +70,9 @@ export function operationsOf(document: Document): Operation[] {
   );
 }
 
+/** The name of an operation: its method and its path. */
+export const nameOf = ({ method, path }: Pick<Operation, "method" | "path">) => `${method} ${path}`;
+
 /** One value of this many is hostile. */
 const HOSTILE_IN = 11;
 const MAX_LEVELS = 9;
@@ -83,6 +87,11 @@ export class Requests {
   constructor(document: Document, only = /./) {
     this.operations = operationsOf(document).filter(({ method, path }) => only.test(`${method} ${path}`));
     this.schemas = document.components.schemas;
+  }
+
+  /** The names of the operations. */
+  get names(): string[] {
+    return this.operations.map(nameOf);
   }
 
   /** So many requests of a seed. */

@@ -1,7 +1,8 @@
 /** Plays generated requests against a server, and checks the server after each request. */
 import { expand } from "./hostile.ts";
 import { Oracle, Rota, type Finding } from "./oracle.ts";
-import { Requests, type Document } from "./requests.ts";
+import { nameOf, Requests, type Document, type Plan } from "./requests.ts";
+import { Tally } from "./tally.ts";
 import { World, type Send } from "./world.ts";
 
 /** The number of requests between two new worlds. */
@@ -14,6 +15,11 @@ export class Report {
   /** The number of answers by status. */
   readonly answers = new Map<number, number>();
   readonly findings: Finding[] = [];
+  readonly tally: Tally;
+
+  constructor(tally: Tally) {
+    this.tally = tally;
+  }
 
   /** The counts, in one line. */
   get summary(): string {
@@ -35,6 +41,8 @@ export interface Watch {
   only?: RegExp;
   /** The number of checks after each request. */
   checks: number;
+  /** An answer that takes longer is a finding. Within workerd the clock stands still while a program computes. */
+  patienceMs?: number;
   /** Whether an event is sent and searched for after each world. */
   intake: boolean;
   /** Called after each request; `true` ends the run. */
@@ -45,8 +53,8 @@ export interface Watch {
 
 /** Plays the requests of a seed until `isOver` is true. */
 export async function run(document: Document, seed: number, send: Send, watch: Watch): Promise<Report> {
-  const report = new Report();
   const requests = new Requests(document, watch.only);
+  const report = new Report(new Tally(requests.names));
   const oracle = new Oracle(document);
   const world = new World(send);
   const rota = new Rota(send, world);
@@ -58,9 +66,14 @@ export async function run(document: Document, seed: number, send: Send, watch: W
       const path = world.path(plan.path);
       const body = plan.body === undefined ? undefined : world.named(plan.body);
       const request = `${plan.method} ${path.slice(0, SHOWN)} ${(body ?? "").slice(0, SHOWN)}`;
-      const answer = await send(plan.method, path, body === undefined ? undefined : expand(body));
+      const started = performance.now();
+      const answer = await send(plan.method, path, body === undefined ? undefined : world.named(expand(body)));
+      const ms = performance.now() - started;
       report.requests += 1;
       report.answers.set(answer.status, (report.answers.get(answer.status) ?? 0) + 1);
+      // A request with another method is not one of the operation.
+      if (plan.method === plan.operation.method) report.tally.add(nameOf(plan.operation), answer.status, ms, request);
+      if (watch.patienceMs !== undefined && ms > watch.patienceMs) report.findings.push(slow(plan, request, ms));
       report.findings.push(...oracle.judge(plan, request, answer), ...(await rota.some(watch.checks, request)));
       world.learn(plan.path, answer.status, answer.text);
     }
@@ -70,3 +83,10 @@ export async function run(document: Document, seed: number, send: Send, watch: W
   }
   return report;
 }
+
+const slow = (plan: Plan, request: string, ms: number): Finding => ({
+  kind: "slow",
+  operation: nameOf(plan.operation),
+  request,
+  answer: `after ${Math.round(ms)} ms`,
+});

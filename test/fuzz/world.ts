@@ -1,4 +1,5 @@
 /** Existing rows, so that generated requests can name existing rows. */
+import { buildBlocks } from "./blocks.ts";
 import { expand } from "./hostile.ts";
 
 /** Sends a request to the server, within workerd or over HTTP. */
@@ -29,6 +30,12 @@ export type Kind =
   | "artifact"
   | "artifact_key"
   | "saved_search"
+  | "block_type"
+  | "block_type_slug"
+  | "block_schema"
+  | "block_schema_checksum"
+  | "block_document"
+  | "block_document_name"
   | "variable"
   | "variable_name"
   | "input_key"
@@ -177,6 +184,13 @@ export class World {
       [{ name: "world", level: 20, message: "m", timestamp: "2026-01-01T00:00:00Z", flow_run_id: run["id"] }],
       {},
     );
+    this.made.at(-1)?.push(await buildBlocks((...made) => this.make(...made), name));
+    await this.make(
+      "/saved_searches/",
+      { name: `${name}-search`, filters: [{ object: "flow_run", property: "a", type: "b", operation: "c", value: 1 }] },
+      { id: "saved_search" },
+      "PUT",
+    );
     const page = await this.make("/events/filter", { limit: 1 }, {});
     this.add("page_token", /page-token=([^&]+)/.exec(String(page["next_page"]))?.[1]);
   }
@@ -200,10 +214,15 @@ export class World {
     }
   }
 
-  private async make(path: string, body: unknown, kinds: Record<string, Kind>): Promise<Made> {
-    const { status, text } = await this.send("POST", path, JSON.stringify(body));
+  private async make(
+    path: string,
+    body: unknown,
+    kinds: Record<string, Kind>,
+    method: "POST" | "PUT" = "POST",
+  ): Promise<Made> {
+    const { status, text } = await this.send(method, path, JSON.stringify(body));
     if (status >= 300)
-      throw new Error(`the world could not be made: POST ${path} answered ${status} ${text.slice(0, 500)}`);
+      throw new Error(`the world could not be made: ${method} ${path} answered ${status} ${text.slice(0, 500)}`);
     const answer = (text === "" ? null : JSON.parse(text)) as Made | null;
     this.addAll(answer, kinds);
     return answer ?? {};
@@ -229,6 +248,9 @@ const MADE: readonly (readonly [RegExp, Record<string, Kind>])[] = [
   [/^\/deployments\/?$/, { id: "deployment", name: "deployment_name" }],
   [/^\/work_pools\/?$/, { id: "pool", name: "pool_name", default_queue_id: "queue" }],
   [/queues\/?$/, { id: "queue", name: "queue_name" }],
+  [/^\/block_types\/?$/, { id: "block_type", slug: "block_type_slug" }],
+  [/^\/block_schemas\/?$/, { id: "block_schema", checksum: "block_schema_checksum" }],
+  [/^\/block_documents\/?$/, { id: "block_document", name: "block_document_name" }],
   [/^\/artifacts\/?$/, { id: "artifact", key: "artifact_key" }],
   [/^\/saved_searches\/?$/, { id: "saved_search" }],
   [/^\/variables\/?$/, { id: "variable", name: "variable_name" }],

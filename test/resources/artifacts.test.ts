@@ -238,6 +238,12 @@ describe("artifacts of a run", () => {
     expect(graph.nodes.map(([, node]) => node.artifacts)).toEqual([[shown(progress, true, 62.5), shown(report, true)]]);
   });
 
+  test("are in its graph without data that is too long for a progress, because a graph has ten thousand", async () => {
+    const run = await aFlowRun({ state: { type: "RUNNING" } });
+    await anArtifact({ type: "progress", data: "x".repeat(300), flow_run_id: run.id });
+    expect((await graphOf(run)).artifacts.map(({ data }) => data)).toEqual([null]);
+  });
+
   test("are deleted with the run, and the collections show the artifacts of other runs", async () => {
     const [run, other] = [await aFlowRun(), await aFlowRun()];
     const [shared, own] = [unique("shared"), unique("own")];

@@ -1,6 +1,6 @@
 /** `POST /ui/schemas/validate`: the faults of a form's values, each at its place. The answers are those of the original. */
 import { describe, expect, test } from "vitest";
-import { api, unique } from "../support/world";
+import { api, sendText, unique } from "../support/world";
 
 const validate = async (schema: unknown, values: unknown) => {
   const { status, body } = await api("POST", "/ui/schemas/validate", { schema, values });
@@ -160,5 +160,64 @@ describe("a schema that cannot be used is refused", () => {
     const { status, body } = await api("POST", "/ui/schemas/validate", { schema, values: { a: 1 } });
     expect(status).toBe(422);
     expect(body["detail"]).toContain(`Invalid schema: ${detail}`);
+  });
+});
+
+describe("values and schemas of attackers", () => {
+  const refusal = (body: unknown) => String((body as { detail?: unknown }).detail);
+
+  test("may have many faults in one list", async () => {
+    const count = 20_000;
+    const schema = object({ a: { items: object({ b: text }) } });
+    const [status, body] = await validate(schema, { a: Array.from({ length: count }, () => ({ b: 1 })) });
+    const { errors } = body as { errors: { errors: unknown[] }[] };
+    expect([status, errors[0]?.errors.length]).toEqual([200, count]);
+    expect(errors[0]?.errors.at(-1)).toEqual(item(count - 1, at("b", "1 is not of type 'string'")));
+  });
+
+  test.for<[string, unknown, unknown]>([
+    ["messages", { allOf: Array.from({ length: 2_000 }, () => text) }, { a: "x".repeat(200_000) }],
+    [
+      "names of properties",
+      {
+        $defs: { a: { properties: { ["x".repeat(200_000)]: text } } },
+        allOf: Array.from({ length: 2_000 }, () => ({ $ref: "#/$defs/a" })),
+      },
+      { ["x".repeat(200_000)]: 1 },
+    ],
+  ])("are refused if the %s of their faults are too long together", async ([, schema, values]) => {
+    const [status, body] = await validate(schema, values);
+    expect([status, refusal(body)]).toEqual([422, expect.stringContaining("too much work")]);
+  });
+
+  test("may have long numbers, which are read once", async () => {
+    const number = "9".repeat(4_300);
+    const rules = Array.from({ length: 400 }, () => '{"minimum":1}').join();
+    const values = Array.from({ length: 1_000 }, () => number).join();
+    const schema = `{"properties":{"a":{"items":{"allOf":[${rules}]}}}}`;
+    const answer = await sendText("POST", "/ui/schemas/validate", `{"schema":${schema},"values":{"a":[${values}]}}`);
+    expect([answer.status, answer.text]).toEqual([200, '{"errors":[],"valid":true}']);
+  });
+
+  test("may not have long numbers that are divided again and again", async () => {
+    const number = "9".repeat(4_300);
+    const rules = Array.from({ length: 400 }, () => `{"multipleOf":${number}}`).join();
+    const values = Array.from({ length: 400 }, () => number).join();
+    const schema = `{"properties":{"a":{"items":{"allOf":[${rules}]}}}}`;
+    const answer = await sendText("POST", "/ui/schemas/validate", `{"schema":${schema},"values":{"a":[${values}]}}`);
+    expect([answer.status, answer.text]).toEqual([422, expect.stringContaining("too much work")]);
+  });
+
+  test("may name variables inside names of variables, and are read once", async () => {
+    let name: unknown = kind("none", { value: Array.from({ length: 300_000 }, () => []) });
+    for (let level = 0; level < 800; level += 1) name = kind("workspace_variable", { variable_name: name });
+    const [status] = await validate({}, { a: name });
+    expect(status).toBe(200);
+  });
+
+  test("may not have templates of more than a megabyte", async () => {
+    const template = `{{ a${" + a".repeat(300_000)} }}`;
+    const [status, body] = await validate({}, { a: kind("jinja", { template }) });
+    expect([status, refusal(body)]).toEqual([422, expect.stringContaining("at most 1,048,576 bytes")]);
   });
 });

@@ -1,5 +1,6 @@
 /** The keywords of draft 2020-12, with the messages of Python's `jsonschema`. A rule of a wrong type checks nothing. */
 import type { Application, Keyword } from "#lib/json-schema/schema";
+import { isExactNumber } from "#lib/json";
 import type { Failure } from "#lib/json-schema/failure";
 import { unevaluatedItems, unevaluatedProperties } from "#lib/json-schema/unevaluated";
 import { isIntegerText, isObject, isType, numeric, pythonText } from "#lib/json-value";
@@ -33,7 +34,12 @@ const bound =
       at.fail(() => `${shown(at)} is ${words} of ${pythonText(rule)}`);
   };
 
+/** How many digits of a division count as one step. */
+const DIGITS_OF_STEP = 32;
+const digitsOf = (value: unknown) => (isExactNumber(value) ? value.rawJSON.length : 0);
+
 function multipleOf(at: Application, rule: unknown): void {
+  at.spend(Math.ceil((digitsOf(at.value) + digitsOf(rule)) / DIGITS_OF_STEP));
   const [value, divisor] = [numeric(at.value), numeric(rule)];
   if (value === undefined || divisor === undefined || isMultiple(value, divisor, isIntegerText(rule))) return;
   at.fail(() => `${shown(at)} is not a multiple of ${pythonText(rule)}`);

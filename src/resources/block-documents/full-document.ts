@@ -35,7 +35,7 @@ export type ShownDocument = ReturnType<typeof blockDocuments.print> & {
   block_document_references: Data;
 };
 
-/** What is left for the documents inside one document. */
+/** What is left for a document and the documents inside it. */
 interface Budget {
   documents: number;
   bytes: number;
@@ -49,11 +49,16 @@ export function documentShower({ documents, edges, types, showSchema }: Document
   const opened = new Map(documents.map((one) => [one.row.id, one]));
   const shownTypes = new Map(types.map((row) => [row.id, blockTypes.print(row)]));
   const children = Map.groupBy(edges, ({ parent_block_document_id: id }) => id);
+  const typeLengths = new Map(Array.from(shownTypes, ([id, type]) => [id, JSON.stringify(type).length]));
   const typeOf = ({ block_type_id }: BlockDocumentRow) => shownTypes.get(block_type_id) ?? null;
+
+  /** The answer has the type of each document inside the document. */
+  const lengthOf = ({ data, secrets, name, block_type_id: type }: BlockDocumentRow) =>
+    data.length + secrets.length + name.length + (typeLengths.get(type) ?? 0);
 
   /** The data with the data of the documents inside, and the description of these documents. */
   function fill({ row, data }: Opened, depth: number, budget: Budget): { data: Data; references: Data } {
-    budget.bytes -= row.data.length + row.secrets.length;
+    budget.bytes -= lengthOf(row);
     if (depth > MAX_DEPTH || budget.documents-- <= 0 || budget.bytes < 0) throw tooLarge(row.id);
     const inner = (children.get(row.id) ?? []).flatMap(({ name, reference_block_document_id: id }) => {
       const child = opened.get(id);
@@ -74,7 +79,7 @@ export function documentShower({ documents, edges, types, showSchema }: Document
   return (id: string): ShownDocument | undefined => {
     const root = opened.get(id);
     if (!root) return undefined;
-    const { data, references } = fill(root, 0, { documents: MAX_NESTED, bytes: MAX_TREE_BYTES });
+    const { data, references } = fill(root, 0, { documents: MAX_NESTED + 1, bytes: MAX_TREE_BYTES });
     return {
       ...blockDocuments.print(root.row),
       data,

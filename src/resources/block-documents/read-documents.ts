@@ -1,14 +1,15 @@
 /** Reads block documents as answers show them, with the documents inside them, and with or without their secrets. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
-import { selectDocumentTrees, treeBytes } from "#db/block-trees";
+import { MAX_TREE_ROWS, selectDocumentTrees, treeBytes } from "#db/block-trees";
 import { readJson } from "#db/database";
 import { readBySize } from "#db/long-values";
 import type { BlockDocumentRow, BlockSchemaRow, BlockTypeRow } from "#db/rows/blocks";
 import { each } from "#db/sql";
-import { block_document, block_schema, block_type } from "#db/tables/block";
+import { block_document, block_type } from "#db/tables/block";
 import { WorkspaceStore } from "#db/workspace-store";
 import { ApiError } from "#lib/api-error";
+import { chunks } from "#lib/chunks";
 import { isObject } from "#lib/json-value";
 import type { Portions } from "#lib/portions";
 import {
@@ -23,6 +24,7 @@ import { type Data, revealSecrets } from "#resources/block-documents/secrets";
 import { schemaShower, type SchemaEdge } from "#resources/block-schemas/full-schemas";
 import { checkSchemas } from "#resources/block-schemas/store";
 import type { Tools } from "#tools";
+import { MAX_LIMIT } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 
 /** The query of a read: whether the answer has the values of secret fields. */
@@ -62,10 +64,18 @@ export class DocumentReader extends WorkspaceStore {
   }
 
   /** All named documents of a type, by their names. */
-  ofType(typeId: string): Promise<Portions<ShownDocument>> {
-    return this
-      .inPortions(sql`select id, block_schema_id, row_number() over (order by name, id) as place from ${block_document}
-      where workspace_id = ${this.workspaceId} and block_type_id = ${typeId} and is_anonymous = 0`);
+  async ofType(typeId: string): Promise<Portions<ShownDocument>> {
+    const all = await this.db.rows<{ id: string }>(sql`select id from ${block_document}
+      where workspace_id = ${this.workspaceId} and block_type_id = ${typeId} and is_anonymous = 0 order by name, id`);
+    // There is no limit. A statement with all sizes would stop the database for other requests.
+    const pages: Portions<ShownDocument>[] = [];
+    for (const page of chunks(all, MAX_LIMIT))
+      pages.push(
+        await this.inPortions(sql`select d.id, d.block_schema_id, asked.key as place
+          from ${each(page.map(({ id }) => id))} asked cross join ${block_document} d
+          where d.workspace_id = ${this.workspaceId} and d.id = asked.value`),
+      );
+    return pages.flat();
   }
 
   /** A page of documents. `where` and `order` come from the filters. */
@@ -85,6 +95,7 @@ export class DocumentReader extends WorkspaceStore {
     const typeRows = types as unknown as BlockTypeRow[];
     const schemaRows = schemas as unknown as BlockSchemaRow[];
     checkSchemas(schemaRows);
+    if (edges.length >= MAX_TREE_ROWS) throw tooLarge(ids[0] ?? "");
     const show = documentShower({
       documents: await Promise.all((documents as unknown as BlockDocumentRow[]).map((row) => this.open(row))),
       edges: edges as unknown as DocumentEdge[],
@@ -118,8 +129,7 @@ export class DocumentReader extends WorkspaceStore {
 
   /** Reads a list in portions of some megabytes. `page` selects `id`, `block_schema_id` and `place`, the order. */
   private async inPortions(page: SQL): Promise<Portions<ShownDocument>> {
-    const schemaBytes = sql`(select octet_length(s.fields) from ${block_schema} s
-      where s.workspace_id = ${this.workspaceId} and s.id = page.block_schema_id)`;
+    const schemaBytes = treeBytes(this.workspaceId, "schemas", sql`page.block_schema_id`);
     const sizes = await this.db.rows<{ id: string; bytes: number }>(sql`with page as materialized (${page})
       select id, coalesce(${treeBytes(this.workspaceId, "documents", sql`page.id`)}, 0) + coalesce(${schemaBytes}, 0) as bytes
       from page order by place`);

@@ -1,17 +1,18 @@
 /** The secret fields of a document's data: which values are secret, how they are masked, and what a masked value means. Pure. */
 import { isObject } from "#lib/json-value";
+import {
+  type Data,
+  outermost,
+  type Path,
+  type Placed,
+  valueAt,
+  withValues,
+} from "#resources/block-documents/secret-places";
 
-/** The data of a document. */
-export type Data = Record<string, unknown>;
-
-/** The keys that lead to a value in the data. */
-export type Path = readonly string[];
+export type { Data, Path };
 
 /** A secret value, and where it is in the data. */
-export interface Secret {
-  path: Path;
-  value: unknown;
-}
+export type Secret = Placed;
 
 /** Prefect: `obfuscate`. Every masked value looks the same. */
 export const MASK = "********";
@@ -30,27 +31,24 @@ export function secretPaths(fields: unknown): { path: Path; isBelow: boolean }[]
       return star < 0 ? { path: parts, isBelow: false } : { path: parts.slice(0, star), isBelow: true };
     })
     .toSorted((one, other) => one.path.length - other.path.length || Number(other.isBelow) - Number(one.isBelow));
-  return paths.filter(({ path }, index) => !paths.slice(0, index).some((before) => startsWith(path, before.path)));
+  return outermost(paths);
 }
-
-const startsWith = (path: Path, start: Path) => start.every((key, index) => path[index] === key);
 
 /** Masks the secret values, and returns them. Prefect: null is secret only below a `*`. */
 export function hideSecrets(data: Data, fields: unknown): { shown: Data; secrets: Secret[] } {
-  let shown: unknown = data;
   const secrets: Secret[] = [];
   for (const { path, isBelow } of secretPaths(fields)) {
     const value = valueAt(data, path);
     if (value === undefined || (value === null && !isBelow) || (path.length === 0 && isEmpty(data))) continue;
     secrets.push({ path, value });
-    shown = withValue(shown, path, masked(value));
   }
-  return { shown: shown as Data, secrets };
+  const masks = secrets.map(({ path, value }) => ({ path, value: masked(value) }));
+  return { shown: withValues(data, masks), secrets };
 }
 
 /** The data with the secret values in place of the masks. */
 export function revealSecrets(shown: Data, secrets: readonly Secret[]): Data {
-  return secrets.reduce<unknown>((data, { path, value }) => withValue(data, path, value), shown) as Data;
+  return withValues(shown, secrets);
 }
 
 /**
@@ -58,10 +56,11 @@ export function revealSecrets(shown: Data, secrets: readonly Secret[]): Data {
  * without its secrets.
  */
 export function unmask(update: Data, present: Data, fields: unknown): Data {
-  return secretPaths(fields).reduce<unknown>((data, { path }) => {
-    const [given, kept] = [valueAt(data, path), valueAt(present, path)];
-    return given === undefined || kept === undefined ? data : withValue(data, path, unmasked(given, kept));
-  }, update) as Data;
+  const values = secretPaths(fields).flatMap(({ path }) => {
+    const [given, kept] = [valueAt(update, path), valueAt(present, path)];
+    return given === undefined || kept === undefined ? [] : [{ path, value: unmasked(given, kept) }];
+  });
+  return withValues(update, values);
 }
 
 function unmasked(given: unknown, kept: unknown): unknown {
@@ -80,18 +79,3 @@ function masked(value: unknown): unknown {
 }
 
 const isEmpty = (data: Data) => Object.keys(data).length === 0;
-
-function valueAt(data: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined),
-    data,
-  );
-}
-
-/** A copy with another value at a path that exists. */
-function withValue(data: unknown, [key, ...rest]: Path, value: unknown): unknown {
-  if (key === undefined) return value;
-  if (!isObject(data)) return data;
-  const entries = Object.entries(data);
-  return Object.fromEntries(entries.map(([name, old]) => [name, name === key ? withValue(old, rest, value) : old]));
-}

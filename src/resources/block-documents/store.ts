@@ -1,6 +1,6 @@
 /** Writes block documents and their references to D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
-import { MAX_DEPTH, MAX_NESTED, selectDocumentTrees } from "#db/block-trees";
+import { documentBytes, MAX_DEPTH, MAX_NESTED, selectDocumentTrees } from "#db/block-trees";
 import type { Written } from "#db/database";
 import { type BlockDocumentRow, removeDocuments } from "#db/rows/blocks";
 import { each, list } from "#db/sql";
@@ -26,6 +26,8 @@ export interface Inside {
   /** How deep the documents are inside one another, and how many they are. Both end just above their bounds. */
   depth: number;
   count: number;
+  /** How many bytes the documents have together in an answer. */
+  bytes: number;
 }
 
 /** The documents of one workspace. */
@@ -64,7 +66,7 @@ export class BlockDocumentStore extends WorkspaceStore {
         on conflict do nothing`,
       this.insertReferences(row, references),
     ];
-    return treeOf(await this.db.repeatable([...statements, ...this.selectTree(id)]), statements.length);
+    return treeOf(await this.db.repeatable([...statements, ...this.selectTree(id, true)]), statements.length);
   }
 
   /** One row with the fields of its schema, of another schema, and what the references lead to. */
@@ -86,7 +88,7 @@ export class BlockDocumentStore extends WorkspaceStore {
   }
 
   /**
-   * Replaces the data and the references of a row, and reads the document. Writes nothing if the row is no longer as it
+   * Replaces the data and the references of a row, and reads the document without those inside it. Writes nothing if the row is no longer as it
    * was read, if a referenced document is gone (both `changed`), or if a reference would lead back to the row (`cycle`).
    */
   async replace(
@@ -108,20 +110,20 @@ export class BlockDocumentStore extends WorkspaceStore {
         and parent_block_document_id = ${id} and ${isNew}`,
       this.insertReferences(after, references),
     ];
-    const written = await this.db.batch([...statements, ...this.selectTree(id)]);
+    const written = await this.db.batch([...statements, ...this.selectTree(id, false)]);
     const rows = treeOf(written, statements.length);
     if (written[1]?.changes === 1) return { outcome: "written", rows };
     return { outcome: written[0]?.rows[0]?.["cycle"] === 1 ? "cycle" : "changed", rows };
   }
 
-  /** The rows of a document. */
+  /** The rows of a document, without the documents inside it. */
   read(id: string): Promise<TreeRows> {
-    return this.db.readAll(this.selectTree(id));
+    return this.db.readAll(this.selectTree(id, false));
   }
 
-  /** Reads a document and removes it. Gives its rows as they were. */
+  /** Reads a document, without those inside it, and removes it. Gives its rows as they were. */
   async remove(id: string): Promise<{ isRemoved: boolean; rows: TreeRows }> {
-    const tree = this.selectTree(id);
+    const tree = this.selectTree(id, false);
     const written = await this.db.batch([...tree, ...removeDocuments(this.workspaceId, sql`id = ${id}`)]);
     return {
       isRemoved: written.at(-1)?.rows.length === 1,
@@ -129,8 +131,9 @@ export class BlockDocumentStore extends WorkspaceStore {
     };
   }
 
-  private selectTree(id: string): SQL[] {
-    return selectDocumentTrees(this.workspaceId, sql`select value as id from ${each([id])}`);
+  /** With `isWhole` the document is read with the documents inside it. */
+  private selectTree(id: string, isWhole: boolean): SQL[] {
+    return selectDocumentTrees(this.workspaceId, sql`select value as id from ${each([id])}`, isWhole);
   }
 
   /** Writes references of a row that was just written: it has its new time. */
@@ -165,6 +168,8 @@ export class BlockDocumentStore extends WorkspaceStore {
         where e.workspace_id = ${this.workspaceId} and e.parent_block_document_id = below.id and level <= ${MAX_DEPTH}
         limit ${MAX_NESTED + 1})
       select coalesce(max(level), 0) as depth, count(*) as count,
+        (select coalesce(sum(${documentBytes(this.workspaceId)}), 0) from below cross join ${block_document} x
+          where x.workspace_id = ${this.workspaceId} and x.id = below.id) as bytes,
         (select count(*) from ${block_document} where workspace_id = ${this.workspaceId} and id in ${list(ids)}) = ${ids.length} as found
       from below`;
   }

@@ -1,6 +1,6 @@
 /** Creates, changes and deletes block documents, and emits their events. */
 import type * as z from "zod";
-import { MAX_DEPTH, MAX_NESTED } from "#db/block-trees";
+import { MAX_DEPTH, MAX_NESTED, MAX_TREE_BYTES } from "#db/block-trees";
 import { readJson } from "#db/database";
 import { type BlockDocumentRow, blockDocuments } from "#db/rows/blocks";
 import { newColumns } from "#db/workspace-store";
@@ -10,7 +10,7 @@ import { conflict, integrityConflict, notFound, refused, unavailable } from "#li
 import { byteLength } from "#lib/bytes";
 import { isObject } from "#lib/json-value";
 import { documentEvent } from "#resources/block-documents/events";
-import type { ShownDocument } from "#resources/block-documents/full-document";
+import { type ShownDocument, tooLarge } from "#resources/block-documents/full-document";
 import { DocumentReader, type TreeRows } from "#resources/block-documents/read-documents";
 import { partReferences, type Reference } from "#resources/block-documents/references";
 import type { BlockDocumentCreate, BlockDocumentUpdate } from "#resources/block-documents/schema";
@@ -44,6 +44,7 @@ export async function createBlockDocument(
     block_type_name: type.name,
   });
   const whole = { ...row, ...(await columnsOf(tools, row, own, schema.fields)) };
+  checkSize(whole, inside);
   const [shown] = await show(tools, row.id, await store.insert(whole, references));
   if (!shown) throw await whyNotWritten(store, whole, references);
   announce(tools, "created", shown);
@@ -102,6 +103,7 @@ async function tryUpdate(
     ...(isMoved && { block_schema_id: schemaId }),
     updated: Math.max(row.updated + 1, tools.clock()),
   };
+  checkSize(after, inside);
   const { outcome, rows } = await store.replace(row, after, references);
   if (outcome === "cycle") throw cycle(id, references);
   return outcome === "written" ? rows : null;
@@ -142,6 +144,11 @@ function checkInside({ found, depth, count }: Inside): void {
       `A block document may have ${MAX_NESTED} documents inside it, ${MAX_DEPTH} deep (got ${count}, ${depth} deep).`,
     );
   if (found === 0) throw integrityConflict();
+}
+
+/** Throws 413 if a document would be too large to be read with the documents inside it. Nothing is written then. */
+function checkSize({ id, data, secrets }: BlockDocumentRow, { bytes }: Inside): void {
+  if (bytes > 0 && bytes + byteLength(data) + byteLength(secrets) > MAX_TREE_BYTES) throw tooLarge(id);
 }
 
 const cycle = (id: string, references: readonly Reference[]) =>

@@ -2,24 +2,21 @@
 import type * as z from "zod";
 import { newColumns } from "#db/workspace-store";
 import { blockSchemas } from "#db/rows/blocks";
-import { conflict, notFound, refused } from "#lib/api-error";
+import { conflict, notFound, refused, unprocessable } from "#lib/api-error";
+import { byteLength } from "#lib/bytes";
 import { isObject } from "#lib/json-value";
-import { checksumOf } from "#resources/block-schemas/checksum";
+import { checksumOf, checksumsOfBlocks } from "#resources/block-schemas/checksum";
 import type { Fields } from "#resources/block-schemas/definitions";
-import {
-  allReferences,
-  definitionsIn,
-  newSchemas,
-  type Present,
-  withDefinitions,
-} from "#resources/block-schemas/new-schemas";
+import { allReferences, definitionsIn, newSchemas, type Present } from "#resources/block-schemas/new-schemas";
 import type { BlockSchemaCreate } from "#resources/block-schemas/schema";
-import { BlockSchemaStore } from "#resources/block-schemas/store";
+import { BlockSchemaStore, type SchemaSizes } from "#resources/block-schemas/store";
 import type { Tools } from "#tools";
 import { NO_VERSION } from "#wire/blocks";
 
-/** How many definitions of blocks a schema may have. Each is hashed with all definitions. */
+/** How many definitions of blocks a schema may have. Each is hashed. */
 const MAX_BLOCKS = 100;
+/** How many schemas, bytes and references a schema may have with all schemas that it refers to. A read returns them together. */
+const MAX_INSIDE: SchemaSizes = { schemas: 1_000, bytes: 4_000_000, references: 5_000 };
 
 /** Creates the schema unless there is one with its checksum and version. Gives the schema that there is then. */
 export async function createBlockSchema(tools: Tools, body: z.output<typeof BlockSchemaCreate>) {
@@ -28,7 +25,7 @@ export async function createBlockSchema(tools: Tools, body: z.output<typeof Bloc
   const checksum = await checksumOf(fields);
   const references = allReferences(fields);
   const checksums = await checksumsOf(fields);
-  const { hasType, types, schemas } = await store.related(
+  const { hasType, types, schemas, inside } = await store.related(
     block_type_id,
     references.map(({ slug }) => slug),
     [checksum, ...references.map((one) => one.checksum), ...checksums.values()],
@@ -38,19 +35,33 @@ export async function createBlockSchema(tools: Tools, body: z.output<typeof Bloc
   if (isThere) return { created: false, schema: await readBack(store, checksum, version) };
   const made = newSchemas({ checksum, version, block_type_id, fields }, checksums, presentOf(types, schemas));
   // A schema is never older than the schemas that it refers to.
-  const rows = made.toReversed().map((schema) =>
-    blockSchemas.blank({
+  const sizes = { ...inside };
+  const rows = made.toReversed().map((schema) => {
+    const row = blockSchemas.blank({
       ...newColumns(tools),
       checksum: schema.checksum,
       version: schema.version,
       block_type_id: schema.block_type_id,
       fields: schema.fields,
       capabilities: schema.checksum === checksum ? capabilities : [],
-    }),
-  );
+    });
+    addSizes(sizes, { schemas: 1, bytes: byteLength(row.fields), references: schema.edges.length });
+    return row;
+  });
   const edges = made.flatMap(({ edges: own, ...parent }) => own.map((edge) => ({ ...edge, parent })));
   await store.insert(rows, edges);
   return { created: true, schema: asSent(await readBack(store, checksum, version), fields) };
+}
+
+/** Adds the sizes of a new schema. Throws 422 beyond a bound, before more schemas are made. */
+function addSizes(sizes: SchemaSizes, added: SchemaSizes): void {
+  for (const what of ["schemas", "bytes", "references"] as const) {
+    sizes[what] += added[what];
+    if (sizes[what] > MAX_INSIDE[what])
+      throw unprocessable(
+        `A block schema may have ${MAX_INSIDE[what]} ${what} together with all schemas that it refers to.`,
+      );
+  }
 }
 
 async function readBack(store: BlockSchemaStore, checksum: string, version: string) {
@@ -68,15 +79,13 @@ function asSent(schema: Awaited<ReturnType<typeof readBack>>, sent: Fields): typ
 }
 
 /** The checksums of the definitions of blocks. */
-async function checksumsOf(fields: Fields): Promise<Map<Fields, string>> {
+async function checksumsOf(fields: Fields): Promise<ReadonlyMap<Fields, string>> {
   const definitions = definitionsIn(fields) ?? {};
   const blocks = Object.values(definitions)
     .filter(isObject)
     .filter((one) => "block_type_slug" in one);
   if (blocks.length > MAX_BLOCKS) throw conflict(`A block schema may have ${MAX_BLOCKS} definitions of blocks.`);
-  const checksums = new Map<Fields, string>();
-  for (const one of blocks) checksums.set(one, await checksumOf(withDefinitions(one, definitions)));
-  return checksums;
+  return checksumsOfBlocks(blocks, definitions);
 }
 
 function presentOf(

@@ -38,7 +38,7 @@ export function schemaShower({ schemas, edges, types }: SchemaRows): (id: string
     if (known) return known;
     const below = new Set([...above, row.id]);
     const own = children.get(row.id) ?? [];
-    const references = new Map<string, Reference | Reference[]>();
+    const references = new Map<string, Map<string, Reference>>();
     const definitions = new Map<string, unknown>();
     for (const { name, reference_block_schema_id: id } of own) {
       const child = rows.get(id);
@@ -53,7 +53,7 @@ export function schemaShower({ schemas, edges, types }: SchemaRows): (id: string
     const all = { ...(isObject(others) && others), ...Object.fromEntries(definitions) };
     const whole: Fields = {
       ...fields,
-      block_schema_references: Object.fromEntries(references),
+      block_schema_references: Object.fromEntries(Array.from(references, ([name, all]) => [name, oneOrAll(all)])),
       ...(Object.keys(all).length > 0 && { definitions: all }),
     };
     fieldsOf.set(row.id, whole);
@@ -74,13 +74,16 @@ function inOrder(edges: readonly SchemaEdge[], rows: ReadonlyMap<string, BlockSc
   return edges.toSorted((one, other) => created(one) - created(other));
 }
 
+function addReference(references: Map<string, Map<string, Reference>>, name: string, added: Reference): void {
+  const present = references.get(name) ?? new Map<string, Reference>();
+  const key = `${added.block_schema_checksum} ${added.block_type_slug}`;
+  references.set(name, present.has(key) ? present : present.set(key, added));
+}
+
 /** A field with one schema has a reference, a field with several schemas a list. */
-function addReference(references: Map<string, Reference | Reference[]>, name: string, added: Reference): void {
-  const present = references.get(name);
-  const all = present === undefined ? [] : [present].flat();
-  const isKnown = all.some((one) => JSON.stringify(one) === JSON.stringify(added));
-  if (isKnown) return;
-  references.set(name, all.length === 0 ? added : [...all, added]);
+function oneOrAll(references: ReadonlyMap<string, Reference>): Reference | Reference[] {
+  const [first, ...others] = references.values();
+  return first && others.length === 0 ? first : [...references.values()];
 }
 
 /** The definitions are flat: those of the child are beside its own. */

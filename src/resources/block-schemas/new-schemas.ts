@@ -62,9 +62,6 @@ export function allReferences(fields: Fields): Reference[] {
   return all;
 }
 
-/** The fields for the checksum of a schema that is a definition of another schema. Prefect: it has all definitions of the outer one. */
-export const withDefinitions = (fields: Fields, definitions: Fields): Fields => ({ ...fields, definitions });
-
 /**
  * The new schemas, the outer one first. `checksums` has the checksum of each definition. Throws 409 if a type is
  * missing, and 422 if the definition of an unknown schema is missing.
@@ -75,11 +72,13 @@ export function newSchemas(
   present: Present,
 ): NewSchema[] {
   const definitions = definitionsIn(outer.fields);
+  // Prefect: the schema of a definition has all definitions that the outer schema has, and these name all that it refers to.
+  const keptInside = definitions ? definitionsWithoutBlocks(definitions, definitions) : {};
+  const definitionFor = definitionFinder(definitions ?? {});
   const made = new Map<string, NewSchema>();
 
-  function add(schema: Omit<NewSchema, "edges">): void {
+  function add(schema: Omit<NewSchema, "edges">, kept: Fields): void {
     const { block_schema_references: _references, definitions: _definitions, ...own } = schema.fields;
-    const kept = definitions ? definitionsWithoutBlocks(withDefinitions(schema.fields, definitions), definitions) : {};
     const fields = { ...own, ...(Object.keys(kept).length > 0 && { definitions: kept }) };
     const stored: NewSchema = { ...schema, fields, edges: [] };
     made.set(keyOf(schema), stored);
@@ -95,27 +94,37 @@ export function newSchemas(
       );
     const id = present.schemas.get(checksum);
     if (id !== undefined) return { name, child: { id } };
-    const definition = definitions && definitionFor(definitions, base, name, slug);
+    const definition = definitionFor(base, name, slug);
     const own = definition && checksums.get(definition);
     if (!definition || own === undefined)
       throw unprocessable(`The block schema of type '${type.name}' is unknown, and its definition is missing.`);
     const child = { checksum: own, version: NO_VERSION };
     if (!present.unversioned.has(own) && !made.has(keyOf(child)))
-      add({ ...child, block_type_id: type.id, fields: definition });
+      add({ ...child, block_type_id: type.id, fields: definition }, keptInside);
     return { name, child };
   }
 
-  add(outer);
+  add(outer, definitions ? definitionsWithoutBlocks(outer.fields, definitions) : {});
   return [...made.values()];
 }
 
 const keyOf = ({ checksum, version }: { checksum: string; version: string }) => `${checksum} ${version}`;
 
-/** The definition of the block of a field. Of several, the one of the type is meant. */
-function definitionFor(definitions: Fields, base: Fields, field: string, slug: string): Fields | undefined {
-  const properties = isObject(base["properties"]) ? base["properties"] : {};
-  const found = namesOfDefinitions(properties[field])
+/** Returns a function that finds the definition of the block of a field. Of several, the one of the type is meant. Each field is read once. */
+function definitionFinder(definitions: Fields) {
+  const known = new Map<unknown, Fields[]>();
+  return (base: Fields, field: string, slug: string): Fields | undefined => {
+    const properties = isObject(base["properties"]) ? base["properties"] : {};
+    const property = properties[field];
+    const found = known.get(property) ?? namedIn(property, definitions);
+    known.set(property, found);
+    return found.length === 1 ? found[0] : found.find((one) => one["block_type_slug"] === slug);
+  };
+}
+
+/** The definitions that a property refers to. */
+function namedIn(property: unknown, definitions: Fields): Fields[] {
+  return namesOfDefinitions(property)
     .map((name) => definitionOf(definitions, name))
     .filter((one) => one !== undefined);
-  return found.length === 1 ? found[0] : found.find((one) => one["block_type_slug"] === slug);
 }

@@ -1,15 +1,17 @@
 /** Block schemas in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
-import { selectSchemaTrees, selectTypesOfSchemas, treeBytes } from "#db/block-trees";
+import { selectSchemaSizes, selectSchemaTrees, selectTypesOfSchemas, treeBytes, typeBytes } from "#db/block-trees";
 import { readBySize } from "#db/long-values";
 import { type BlockSchemaRow, type BlockTypeRow, removeSchemas } from "#db/rows/blocks";
-import { each, insertRows, list } from "#db/sql";
+import { asList, each, insertRows, list } from "#db/sql";
 import { block_schema, block_schema_reference, block_type } from "#db/tables/block";
 import { WorkspaceStore } from "#db/workspace-store";
-import { readJson } from "#db/database";
 import { refused } from "#lib/api-error";
 import type { Portions } from "#lib/portions";
 import { schemaShower, type SchemaEdge } from "#resources/block-schemas/full-schemas";
+
+/** How many capabilities an answer has. */
+const MAX_CAPABILITIES = 10_000;
 
 /** The key of a schema. Without a version, the newest schema with the checksum is meant. */
 export type SchemaKey = { id: string } | { checksum: string; version?: string | null | undefined };
@@ -20,6 +22,9 @@ export interface NewEdge {
   name: string;
   child: { id: string } | { checksum: string; version: string };
 }
+
+/** How many schemas there are with all that they refer to, how many bytes their fields have, and how many references they have. */
+export type SchemaSizes = Record<"schemas" | "bytes" | "references", number>;
 
 type Shown = NonNullable<ReturnType<ReturnType<typeof schemaShower>>>;
 
@@ -33,26 +38,30 @@ export class BlockSchemaStore extends WorkspaceStore {
 
   /** A page of schemas, the newest first. */
   async list(where: SQL, limit: number, offset: number): Promise<Portions<Shown>> {
+    const bytes = sql`${treeBytes(this.workspaceId, "schemas", sql`page.id`)}
+      + ${typeBytes(this.workspaceId, sql`page.block_type_id`)}`;
     const sizes = await this.db.rows<{ id: string; bytes: number }>(sql`
-      with page as materialized (select id, created from ${block_schema} where ${where}
+      with page as materialized (select id, created, block_type_id from ${block_schema} where ${where}
         order by created desc, id desc limit ${limit} offset ${offset})
-      select id, ${treeBytes(this.workspaceId, "schemas", sql`page.id`)} as bytes from page order by created desc, id desc`);
+      select id, ${bytes} as bytes from page order by created desc, id desc`);
     return readBySize(sizes, (ids) => this.readTrees(sql`select value as id from ${each(ids)}`));
   }
 
-  /** The ids and the slugs of types, and the schemas with these checksums, the newest first. */
+  /** The ids and the slugs of types, the schemas with these checksums, the newest first, and how much is in these schemas. */
   async related(typeId: string, slugs: readonly string[], checksums: readonly string[]) {
     const ofWorkspace = sql`workspace_id = ${this.workspaceId}`;
-    const [own = [], types = [], schemas = []] = await this.db.readAll([
+    const withChecksums = sql`from ${block_schema} where ${ofWorkspace} and checksum in ${list(checksums)}`;
+    const [own = [], types = [], schemas = [], sizes = []] = await this.db.readAll([
       sql`select id from ${block_type} where ${ofWorkspace} and id = ${typeId}`,
       sql`select id, slug, name from ${block_type} where ${ofWorkspace} and slug in ${list(slugs)}`,
-      sql`select id, checksum, version from ${block_schema} where ${ofWorkspace} and checksum in ${list(checksums)}
-        order by created desc, id desc`,
+      sql`select id, checksum, version ${withChecksums} order by created desc, id desc`,
+      selectSchemaSizes(this.workspaceId, sql`select id ${withChecksums}`),
     ]);
     return {
       hasType: own.length === 1,
       types: types as { id: string; slug: string; name: string }[],
       schemas: schemas as { id: string; checksum: string; version: string }[],
+      inside: sizes[0] as unknown as SchemaSizes,
     };
   }
 
@@ -80,12 +89,13 @@ export class BlockSchemaStore extends WorkspaceStore {
     return written.at(-1)?.length === 1 ? "removed" : "missing";
   }
 
-  /** All capabilities that a schema has. */
+  /** The capabilities that schemas have, sorted. */
   async capabilities(): Promise<string[]> {
-    const rows = await this.db.rows<{ capabilities: string }>(
-      sql`select distinct capabilities from ${block_schema} where workspace_id = ${this.workspaceId}`,
+    const rows = await this.db.rows<{ value: string }>(
+      sql`select distinct one.value from ${block_schema} cross join json_each(${asList(block_schema.capabilities)}) one
+        where workspace_id = ${this.workspaceId} order by one.value limit ${MAX_CAPABILITIES}`,
     );
-    return [...new Set(rows.flatMap(({ capabilities }) => listOf(capabilities)))].toSorted();
+    return rows.map(({ value }) => value);
   }
 
   private insertEdge({ parent, name, child }: NewEdge): SQL {
@@ -123,12 +133,6 @@ export class BlockSchemaStore extends WorkspaceStore {
     });
     return asked.flatMap(({ id }) => show(String(id)) ?? []);
   }
-}
-
-/** The items of a list; none if the text cannot be read. */
-function listOf(text: string): string[] {
-  const items = readJson<unknown>(text);
-  return Array.isArray(items) ? items : [];
 }
 
 /** Refuses schemas that are too large to be shown together. */

@@ -16,9 +16,9 @@ export async function validateValues(
   const variables = await readVariables(tools, [values]);
   try {
     const faults = faultsOf(schema, values, variables);
-    const errors: ValueErrors = [];
-    for (const fault of faults) add(errors, placeOf(fault), fault.message);
-    return { errors, valid: errors.length === 0 };
+    const errors = new FaultTree();
+    for (const fault of faults) errors.add(placeOf(fault), fault.message);
+    return { errors: errors.root, valid: errors.root.length === 0 };
   } catch (error) {
     if (error instanceof HydrationError) throw unprocessable(error.message);
     if (!(error instanceof UnusableSchema)) throw error;
@@ -53,25 +53,29 @@ function placeOf({ path, keyword, message }: SchemaFault): (string | number)[] {
   return keyword === "required" ? [...path, word.replaceAll(/^'+|'+$/g, "")] : path;
 }
 
-/** Adds a message at its place. Prefect: two faults of one place have an entry each. */
-function add(entries: ValueErrors, [step, ...rest]: (string | number)[], message: string): void {
-  if (step === undefined) {
+type Entry = Exclude<ValueErrors[number], string>;
+
+/** Faults at their places. */
+class FaultTree {
+  readonly root: ValueErrors = [];
+  /** The first entry of each property and each index in a list. */
+  readonly #first = new Map<ValueErrors, Map<string | number, Entry>>();
+
+  /** Adds a message at its place. Prefect: two faults of one place have an entry each. */
+  add(path: readonly (string | number)[], message: string): void {
+    let entries = this.root;
+    for (const [index, step] of path.entries()) entries = this.#at(entries, step, index === path.length - 1).errors;
     entries.push(message);
-    return;
   }
-  const known = rest.length > 0 ? entries.find((entry) => isAt(entry, step)) : undefined;
-  const found = typeof known === "object" ? known : entryAt(step);
-  if (known === undefined) entries.push(found);
-  add(found.errors, rest, message);
-}
 
-type Entry = ValueErrors[number];
-
-function isAt(entry: Entry, step: string | number): boolean {
-  if (typeof entry === "string") return false;
-  return "index" in entry ? entry.index === step : entry.property === step;
-}
-
-function entryAt(step: string | number): Exclude<Entry, string> {
-  return typeof step === "number" ? { index: step, errors: [] } : { property: step, errors: [] };
+  #at(entries: ValueErrors, step: string | number, isLast: boolean): Entry {
+    const first = this.#first.get(entries) ?? new Map<string | number, Entry>();
+    this.#first.set(entries, first);
+    const known = first.get(step);
+    if (known && !isLast) return known;
+    const entry = typeof step === "number" ? { index: step, errors: [] } : { property: step, errors: [] };
+    entries.push(entry);
+    if (!known) first.set(step, entry);
+    return entry;
+  }
 }
