@@ -26,8 +26,15 @@ function hasAnyId(column: SQLWrapper, ids: readonly string[]): SQL {
 const exists = (column: SQLWrapper) =>
   criterion(Bool, (wanted) => (wanted ? sql`${column} is not null` : sql`${column} is null`));
 
+/** The condition that a column has one of the keys. With one key, the rows are in the order of the rest of an index. */
+function hasAnyKey(column: SQLWrapper, keys: readonly string[]): SQL {
+  const [key, ...others] = keys;
+  const isOne = key !== undefined && others.length === 0;
+  return seek(column, isOne ? sql`${column} = ${key}` : sql`${column} in (select value from ${each(keys)})`);
+}
+
 const keyOf = (column: SQLWrapper) => ({
-  any_: criterion(Values(z.string()), (keys) => seek(column, sql`${column} in (select value from ${each(keys)})`)),
+  any_: criterion(Values(z.string()), (keys) => hasAnyKey(column, keys)),
   like_: contains(column),
   exists_: exists(column),
 });

@@ -1,3 +1,4 @@
+import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { beforeAll, describe, expect, test } from "vitest";
 import { deleteArtifact, deleteArtifactsOf, deleteArtifactsOfTask } from "#db/artifacts";
@@ -6,7 +7,7 @@ import { namesArtifacts } from "#filters/artifacts";
 import { type Filters, whereClause } from "#filters/joins";
 import { orderBy } from "#filters/sorts";
 import { artifact } from "#db/tables/artifact";
-import { COLLECTIONS, COLLECTIONS_OF_ARTIFACTS } from "#resources/artifacts/store";
+import { COLLECTIONS, COLLECTIONS_OF_ARTIFACTS, selectLastChanged } from "#resources/artifacts/store";
 import { artifactsOf } from "#resources/flow-runs/graph-artifacts";
 import { planOf } from "../support/plans";
 import { aDeployment, aFlow, aFlowRun, aRunOf, api, type Deployment, type FlowRun, WORKSPACE } from "../support/world";
@@ -147,6 +148,42 @@ describe("artifacts are sorted by", () => {
   });
 });
 
+/** Artifacts of a run. Some of them were created in the same millisecond, in another order than that of their ids, and some were changed. */
+async function manyArtifacts(): Promise<string> {
+  const run = crypto.randomUUID();
+  await env.DB.prepare(
+    `with recursive n(i) as (select 0 union all select i + 1 from n where i < 299),
+      made as (select i, 1700000000000 + i / 9 as ms, i * 37 % 9 as micros from n)
+    insert into artifact (workspace_id, id, created, updated, key, flow_run_id)
+    select x'01', unhex(format('%012x7000%016x', ms, abs(random()))), ms * 1000 + micros,
+      ms * 1000 + micros + iif(i % 3, 0, i * 7919 % 50000), iif(i % 5, 'k' || i % 5, null), unhex(?, '-') from made`,
+  )
+    .bind(run)
+    .run();
+  return run;
+}
+
+test.for([1, 7, 100])("pages of %d of the last changed artifacts have all of them, in order", async (limit) => {
+  const run = await manyArtifacts();
+  const { results } = await env.DB.prepare(
+    "select lower(hex(id)) as id from artifact where flow_run_id = unhex(?, '-') order by updated desc, id desc",
+  )
+    .bind(run)
+    .all<{ id: string }>();
+  const artifacts = { flow_run_id: { any_: [run] } };
+  const found: string[] = [];
+  for (let offset = 0; offset < 301; offset += limit) {
+    const page = await api<{ id: string }[]>("POST", "/artifacts/filter", {
+      artifacts,
+      sort: "UPDATED_DESC",
+      limit,
+      offset,
+    });
+    found.push(...page.body.map(({ id }) => id.replaceAll("-", "")));
+  }
+  expect(found).toEqual(results.map(({ id }) => id));
+});
+
 describe("a question reads an index:", () => {
   const id = crypto.randomUUID();
   const many = { any_: [id, crypto.randomUUID()] };
@@ -187,10 +224,28 @@ describe("a question reads an index:", () => {
     );
     expect(latestPlan).toContain(latest);
     expect(latestPlan).not.toContain("SCAN artifact");
+    const lastChanged = await planOf(selectLastChanged(WORKSPACE, where, 200, 0));
+    expect(lastChanged).toContain(index.replace("artifact_key (workspace_id=? AND key=?)", "artifact_key_changed"));
+    expect(lastChanged).not.toContain("SCAN artifact");
+  });
+
+  test("the last changed artifacts of all and of one key", async () => {
+    const all = await planOf(selectLastChanged(WORKSPACE, whereClause("artifacts", {}, WORKSPACE), 200, 0));
+    const filters: Filters = { artifacts: { operator: "and_", key: { any_: ["k"] } } };
+    const ofKey = await planOf(selectLastChanged(WORKSPACE, whereClause("artifacts", filters, WORKSPACE), 1, 0));
+    for (const [plan, index] of [
+      [all, "USING PRIMARY KEY (workspace_id=?)"],
+      [all, "artifact_changed (workspace_id=?)"],
+      [ofKey, "artifact_key (workspace_id=? AND key=?)"],
+      [ofKey, "artifact_key_changed (workspace_id=? AND key=?)"],
+    ] as const)
+      expect(plan).toContain(index);
+    // Only the rows of the page are sorted.
+    for (const plan of [all, ofKey]) expect(plan.split("USE TEMP B-TREE FOR ORDER BY")).toHaveLength(2);
   });
 
   test("the pages of all artifacts are not sorted", async () => {
-    for (const sort of ["ID_DESC", "CREATED_DESC"] as const) {
+    for (const sort of ["ID_DESC", "CREATED_DESC", "KEY_ASC", "KEY_DESC"] as const) {
       const where = whereClause("artifacts", {}, WORKSPACE);
       const plan = await planOf(
         sql`select * from ${artifact} where ${where} order by ${orderBy("artifacts", sort)} limit 9`,

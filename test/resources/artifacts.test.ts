@@ -97,6 +97,17 @@ describe("an artifact", () => {
     expect([costOf(first.headers, "rows_written"), costOf(next.headers, "rows_written")]).toEqual([6, 5]);
     expect(costOf(next.headers, "round_trips")).toBe(1);
   });
+
+  test("that changes has entries in the indexes of the changed artifacts, and no others have", async () => {
+    const bare = await api<Artifact>("POST", "/artifacts/", { data: 1 }, TELL_COST);
+    const own = await anArtifact({ key: unique("cost") });
+    const written = [costOf(bare.headers, "rows_written")];
+    for (const id of [bare.body.id, own.id, own.id]) {
+      const changed = await api("PATCH", `/artifacts/${id}`, { data: 2 }, TELL_COST);
+      written.push(costOf(changed.headers, "rows_written"));
+    }
+    expect(written).toEqual([2, 2, 3, 3]);
+  });
 });
 
 describe("the collection of a key", () => {

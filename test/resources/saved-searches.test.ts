@@ -59,3 +59,10 @@ test("a filter has any JSON as its value, and all its fields", async () => {
     ]);
   }
 });
+
+test("an unknown field of a filter is left out, one of the search is refused", async () => {
+  const fields = { name: unique("search"), filters: [{ ...FILTER, color: "red" }] };
+  const made = await api<SavedSearch>("PUT", "/saved_searches/", fields);
+  expect([made.status, made.body.filters]).toEqual([201, [FILTER]]);
+  expect((await api("PUT", "/saved_searches/", { ...fields, color: "red" })).status).toBe(422);
+});

@@ -21,9 +21,14 @@ export const artifact = sqliteTable(
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
     // An index ends with the key of the table, so the artifacts of a run and of a key are in the order of their ids.
-    index("artifact_key")
-      .on(t.workspace_id, t.key)
-      .where(sql`key is not null`),
+    index("artifact_key").on(t.workspace_id, t.key),
+    // The few artifacts that were changed, by the time of the last change. The times of the others are in the order of their ids.
+    index("artifact_changed")
+      .on(t.workspace_id, t.updated)
+      .where(sql`updated > created`),
+    index("artifact_key_changed")
+      .on(t.workspace_id, t.key, t.updated)
+      .where(sql`key is not null and updated > created`),
     index("artifact_flow_run")
       .on(t.flow_run_id)
       .where(sql`flow_run_id is not null`),

@@ -98,8 +98,7 @@ export const artifactRoutes = [
     item: Artifact,
     list: (asked, { limit, offset }) =>
       listRuns(asked, "artifacts", async (own) => {
-        const order = orderBy("artifacts", asked.body.sort);
-        const rows = await store(own).list(where(own, asked.body), order, limit, offset);
+        const rows = await store(own).list(where(own, asked.body), asked.body.sort, limit, offset);
         return mapPortions(rows, (some) => some.map(artifacts.print));
       }),
     count: (asked) => countRuns(asked, "artifacts", (own) => store(own).count(where(own, asked.body))),

@@ -17,7 +17,7 @@ const filter = {
 
 export const SavedSearchCreate = namedStrictObject("SavedSearchCreate", {
   name: ShortText,
-  filters: listOf(namedStrictObject("SavedSearchFilter", filter), MAX_FILTERS).default([]),
+  filters: listOf(namedObject("SavedSearchFilter", filter), MAX_FILTERS).default([]),
 });
 
 export const SavedSearch = namedObject("SavedSearch", {
