@@ -8,7 +8,7 @@ import type { Tools } from "#tools";
 
 /** An encrypted value. */
 interface Sealed {
-  path: string[];
+  path: (string | number)[];
   /** The id of the workspace's key. */
   key: string;
   /** The JSON of the value, encrypted. */

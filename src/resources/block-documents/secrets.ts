@@ -1,11 +1,11 @@
-/** The secret fields of a document's data: which values are secret, how they are masked, and what a masked value means. Pure. */
+/** The secret fields of a document's data: which values are secret, and how they are masked. Pure. */
 import { isObject } from "#lib/json-value";
 
 /** The data of a document. */
 export type Data = Record<string, unknown>;
 
-/** The keys that lead to a value in the data. */
-export type Path = readonly string[];
+/** The keys that lead to a value in the data. A number is a place in a list. */
+export type Path = readonly (string | number)[];
 
 /** A secret value, and where it is in the data. */
 export interface Secret {
@@ -16,11 +16,18 @@ export interface Secret {
 /** Prefect: `obfuscate`. Every masked value looks the same. */
 export const MASK = "********";
 
+/** The path of a secret field by the names in its schema. */
+interface FieldPath {
+  path: readonly string[];
+  /** Whether all below the path is secret. */
+  isBelow: boolean;
+}
+
 /**
- * The paths of the secret values. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
+ * The paths of the secret fields. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
  * A path below another one is left out.
  */
-export function secretPaths(fields: unknown): { path: Path; isBelow: boolean }[] {
+export function secretPaths(fields: unknown): FieldPath[] {
   const patterns = isObject(fields) && Array.isArray(fields["secret_fields"]) ? fields["secret_fields"] : [];
   const paths = patterns
     .filter((pattern) => typeof pattern === "string")
@@ -35,63 +42,79 @@ export function secretPaths(fields: unknown): { path: Path; isBelow: boolean }[]
 
 const startsWith = (path: Path, start: Path) => start.every((key, index) => path[index] === key);
 
+/**
+ * Changes the values of a field, and copies only what is around them. A field of models in a list or in a dictionary has
+ * the same pattern in the schema as a field of one model: `servers.password`. So the keys of a dictionary and the places
+ * in a list are not in the pattern.
+ */
+function withField(
+  value: unknown,
+  names: readonly string[],
+  change: (value: unknown, path: Path) => unknown,
+  before: Path = [],
+): unknown {
+  const [name, ...rest] = names;
+  if (name === undefined) return change(value, before);
+  if (Array.isArray(value)) return value.map((item, index) => withField(item, names, change, [...before, index]));
+  if (!isObject(value)) return value;
+  const isField = Object.hasOwn(value, name);
+  // The outermost keys are fields, not keys of a dictionary.
+  if (!isField && before.length === 0) return value;
+  return mapObject(value, (inner, key) => {
+    if (isField && key !== name) return inner;
+    return withField(inner, isField ? rest : names, change, [...before, key]);
+  });
+}
+
+/** A copy of an object with other values. */
+export const mapObject = (object: Data, change: (value: unknown, key: string) => unknown): Data =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));
+
 /** Masks the secret values, and returns them. Prefect: null is secret only below a `*`. */
 export function hideSecrets(data: Data, fields: unknown): { shown: Data; secrets: Secret[] } {
   let shown: unknown = data;
   const secrets: Secret[] = [];
-  for (const { path, isBelow } of secretPaths(fields)) {
-    const value = valueAt(data, path);
-    if (value === undefined || (value === null && !isBelow) || (path.length === 0 && isEmpty(data))) continue;
-    secrets.push({ path, value });
-    shown = withValue(shown, path, masked(value));
+  for (const { path: names, isBelow } of secretPaths(fields)) {
+    shown = withField(shown, names, (present, path) => {
+      // A pattern before this one may have masked it.
+      const value = valueAt(data, path);
+      if ((value === null && !isBelow) || (path.length === 0 && isEmpty(data))) return present;
+      secrets.push({ path, value });
+      return masked(value);
+    });
   }
   return { shown: shown as Data, secrets };
 }
 
 /** The data with the secret values in place of the masks. */
 export function revealSecrets(shown: Data, secrets: readonly Secret[]): Data {
-  return secrets.reduce<unknown>((data, { path, value }) => withValue(data, path, value), shown) as Data;
+  return withValues(shown, secrets, 0) as Data;
 }
 
-/**
- * The data of an update, in which a mask stands for the present value. A client sends masks if it has read the document
- * without its secrets.
- */
-export function unmask(update: Data, present: Data, fields: unknown): Data {
-  return secretPaths(fields).reduce<unknown>((data, { path }) => {
-    const [given, kept] = [valueAt(data, path), valueAt(present, path)];
-    return given === undefined || kept === undefined ? data : withValue(data, path, unmasked(given, kept));
-  }, update) as Data;
-}
-
-function unmasked(given: unknown, kept: unknown): unknown {
-  if (given === MASK) return kept;
-  if (!isObject(given) || !isObject(kept)) return given;
-  const entries = Object.entries(given);
-  return Object.fromEntries(
-    entries.map(([key, value]) => [key, Object.hasOwn(kept, key) ? unmasked(value, kept[key]) : value]),
-  );
+/** A copy with these values, of which all paths are the same up to `depth`. */
+function withValues(data: unknown, secrets: readonly Secret[], depth: number): unknown {
+  const whole = secrets.find(({ path }) => path.length === depth);
+  if (whole) return whole.value;
+  const inside = Map.groupBy(secrets, ({ path }) => path[depth]);
+  const changed = (old: unknown, key: string | number) => {
+    const own = inside.get(key);
+    return own ? withValues(old, own, depth + 1) : old;
+  };
+  if (Array.isArray(data)) return data.map(changed);
+  return isObject(data) ? mapObject(data, changed) : data;
 }
 
 /** A secret value as answers show it: the keys of objects are kept. */
 function masked(value: unknown): unknown {
   if (!isObject(value) || isEmpty(value)) return MASK;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, masked(inner)]));
+  return mapObject(value, masked);
 }
 
 const isEmpty = (data: Data) => Object.keys(data).length === 0;
 
 function valueAt(data: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined),
-    data,
-  );
-}
-
-/** A copy with another value at a path that exists. */
-function withValue(data: unknown, [key, ...rest]: Path, value: unknown): unknown {
-  if (key === undefined) return value;
-  if (!isObject(data)) return data;
-  const entries = Object.entries(data);
-  return Object.fromEntries(entries.map(([name, old]) => [name, name === key ? withValue(old, rest, value) : old]));
+  return path.reduce<unknown>((value, key) => {
+    if (typeof key === "number") return Array.isArray(value) ? value[key] : undefined;
+    return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  }, data);
 }

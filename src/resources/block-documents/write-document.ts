@@ -15,13 +15,16 @@ import { DocumentReader, type TreeRows } from "#resources/block-documents/read-d
 import { partReferences, type Reference } from "#resources/block-documents/references";
 import type { BlockDocumentCreate, BlockDocumentUpdate } from "#resources/block-documents/schema";
 import { openSecrets, sealSecrets } from "#resources/block-documents/sealed";
-import { type Data, hideSecrets, revealSecrets, unmask } from "#resources/block-documents/secrets";
+import { type Data, hideSecrets, revealSecrets } from "#resources/block-documents/secrets";
 import { BlockDocumentStore, type Inside } from "#resources/block-documents/store";
 import { forgetKeys } from "#secrets/data-keys";
+import { unmask } from "#resources/block-documents/unmask";
 import type { Tools } from "#tools";
 
 /** How many bytes the data of a document may have with its secrets. A row of D1 has 2 MB. */
 const MAX_BYTES = 1_900_000;
+/** How many secret values a document may have. Each is encrypted on its own, in 150 bytes or more. */
+const MAX_SECRETS = 10_000;
 /** How many times a change is tried while other requests change the document. */
 const MAX_TRIES = 5;
 
@@ -129,6 +132,8 @@ function withoutKeys(data: Data, references: readonly Reference[]): Data {
 /** The columns of the data, and the key of the secrets. Throws 413 for data that a row cannot have. */
 async function columnsOf(tools: Tools, row: { id: string }, data: Data, fields: string) {
   const { shown, secrets } = hideSecrets(data, readJson(fields));
+  if (secrets.length > MAX_SECRETS)
+    throw refused(413, `A block document may have ${MAX_SECRETS} secret values (got ${secrets.length}).`);
   const { secrets: sealed, keyId } = await sealSecrets(tools, row.id, secrets);
   const columns = { data: JSON.stringify(shown), secrets: sealed };
   const bytes = byteLength(columns.data) + byteLength(columns.secrets);
