@@ -2,6 +2,10 @@
 import { DeployFailed, SECRETS_KEY, secretsOf, type Surroundings } from "./deploy-steps.ts";
 import { makeSecretsKey } from "./secrets-key.ts";
 
+/** The keys of workspaces by the key of the deployment. A workspace has two while its secrets are encrypted anew. */
+const PROGRESS =
+  "select wrapped_by, count(*) as keys, count(distinct workspace_id) as workspaces from data_key group by 1";
+
 /** Adds a key under the next number. The Worker then encrypts with it, and decrypts with all keys. May be repeated. */
 export async function rotateKey(worker: string, database: string, world: Surroundings): Promise<void> {
   const present = await secretsOf(worker, world);
@@ -13,10 +17,11 @@ export async function rotateKey(worker: string, database: string, world: Surroun
   const { code, output } = await world.ask(["secret", "put", next, "--name", worker], `${makeSecretsKey()}\n`);
   if (code !== 0) throw new DeployFailed(`${next} could not be made; the keys are as they were.\n${output}`);
   world.say(
-    `${next} encrypts from now on, and ${keys.join(", ")} can still decrypt. The clock encrypts the keys of workspaces\n` +
-      `anew, 200 a minute. When this shows one line, and not the one that it shows now,\n\n` +
-      `    npx wrangler d1 execute ${database} --remote --command "select wrapped_by, count(*) from data_key group by 1"\n\n` +
-      `delete the old keys:\n\n` +
+    `${next} encrypts from now on, and ${keys.join(", ")} can still decrypt. The clock gives each workspace a new key, 100\n` +
+      `a minute, and encrypts all secrets with it. This shows how far it is:\n\n` +
+      `    npx wrangler d1 execute ${database} --remote --command "${PROGRESS}"\n\n` +
+      `When it shows one line, and not the one that it shows now, nothing needs the old keys. When "keys" is as many as\n` +
+      `"workspaces", all secrets are encrypted anew. Then delete the old keys:\n\n` +
       keys.map((name) => `    npx wrangler secret delete ${name} --name ${worker}\n`).join(""),
   );
 }

@@ -19,7 +19,7 @@ try {
     const lock = lockData(values.data);
     addSecretsKey(values.data);
     lock.release();
-    console.log("The next start encrypts the keys of workspaces with the new key.");
+    console.log("The next start encrypts all secrets anew. See docs/secrets.md for when the old key may be removed.");
   }
 } catch (error) {
   if (!(error instanceof DeployFailed || error instanceof DataInUse)) throw error;

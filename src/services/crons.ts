@@ -2,7 +2,6 @@
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
-import { rewrapKeys } from "#secrets/rewrap";
 import { archiveEvents } from "#services/archive-events";
 import { archiveLogs } from "#services/archive-logs";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
@@ -21,6 +20,7 @@ import { watchSize, countOldRuns } from "#services/database";
 import { repackEvents } from "#services/repack-events";
 import { topUpSchedules } from "#services/scheduler";
 import { shortenRows } from "#services/shorten-rows";
+import { renewSecrets } from "#services/renew-secrets";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { findStrays } from "#services/strays";
 import { sweepOutbox } from "#services/walk-states";
@@ -64,7 +64,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "pack old events", run: repackEvents },
     { name: "pack old logs", run: packOldLogs },
     { name: "shorten rows", run: shortenRows },
-    { name: "encrypt keys anew", run: async (tools) => void (await rewrapKeys(tools)) },
+    { name: "encrypt secrets anew", run: renewSecrets },
     { name: "watch the database's size", run: watchSize },
     { name: "take the census", run: takeCensus },
   ],

@@ -19,6 +19,8 @@ const Progress = z.object({
   before: z.number().nullable(),
   /** The workspace of the last page, and where the page ended; null if the round is complete. */
   cursor: z.object({ workspace_id: z.string(), after: Place.nullable() }).nullable(),
+  /** The `cause` of the round. */
+  cause: z.string().optional(),
 });
 type Progress = z.output<typeof Progress>;
 
@@ -36,6 +38,10 @@ export interface Round {
   name: string;
   /** How long after the beginning of a round the next round begins. */
   everySeconds: number;
+  /** What the round depends on. If it is another one than the last round's, a round begins at once, from the start. */
+  cause?: string;
+  /** Whether a round may begin in this turn. Default: yes. A round that has begun goes on. */
+  mayBegin?: boolean;
   /** How many pages a turn may have. Default: 8. */
   pages?: number;
   /** How many items a page has. Default: 1,000. */
@@ -65,7 +71,7 @@ export function takeRound(tools: SweepTools, round: Round): Promise<void> {
     steps: round.pages ?? 8,
     tries: MAX_TRIES,
     ...(round.isOutage && { keepsSizeOnError: round.isOutage }),
-    begin: (mark) => progressAt(tools.clock(), mark, round.everySeconds),
+    begin: (mark) => progressAt(tools.clock(), mark, round),
     async step({ place, most, note }) {
       await note();
       const progress = Progress.parse(JSON.parse(place));
@@ -78,11 +84,13 @@ export function takeRound(tools: SweepTools, round: Round): Promise<void> {
 }
 
 /** Where a turn continues, from the mark; null if the time for the next round has not come. */
-function progressAt(now: Micros, mark: string | null, everySeconds: number): string | null {
-  const kept = mark === null ? undefined : Progress.safeParse(JSON.parse(mark)).data;
+function progressAt(now: Micros, mark: string | null, { everySeconds, cause, mayBegin = true }: Round): string | null {
+  const last = mark === null ? undefined : Progress.safeParse(JSON.parse(mark)).data;
+  const kept = last?.cause === cause ? last : undefined;
   if (kept?.cursor) return mark;
-  if (kept && now < kept.begun + everySeconds * 1_000_000) return null;
-  return JSON.stringify({ begun: now, before: kept?.begun ?? null, cursor: START } satisfies Progress);
+  if (!mayBegin || (kept && now < kept.begun + everySeconds * 1_000_000)) return null;
+  const begin = { begun: now, before: last?.begun ?? null, cursor: START } satisfies Progress;
+  return JSON.stringify(cause === undefined ? begin : { ...begin, cause });
 }
 
 async function nextCursor(

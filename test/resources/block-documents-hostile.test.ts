@@ -1,7 +1,8 @@
 /** Requests about blocks that would take minutes, or much memory, in a careless server. */
 import { describe, expect, test } from "vitest";
 import { MAX_NESTED } from "#db/block-trees";
-import { hideSecrets, MASK, revealSecrets, secretPaths, unmask } from "#resources/block-documents/secrets";
+import { hideSecrets, MASK, revealSecrets, secretPaths } from "#resources/block-documents/secrets";
+import { unmask } from "#resources/block-documents/unmask";
 import { DocumentReader } from "#resources/block-documents/read-documents";
 import { withTools } from "../support/tools";
 import { api, unique } from "../support/world";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Data, hideSecrets, MASK, revealSecrets, secretPaths, unmask } from "#resources/block-documents/secrets";
+import { type Data, hideSecrets, MASK, revealSecrets, secretPaths } from "#resources/block-documents/secrets";
+import { unmask } from "#resources/block-documents/unmask";
 
 const key = fc.constantFrom("a", "b", "c", "__proto__");
 const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
@@ -54,6 +55,37 @@ test("the masked data have no text that is only in a secret field", () => {
     }),
     { numRuns: 500 },
   );
+});
+
+describe("models in lists and in dictionaries", () => {
+  const fields = { secret_fields: ["servers.password", "servers.headers.*"] };
+  const server = (user: string) => ({ user, password: `secret of ${user}`, headers: { key: `key of ${user}` } });
+  const shown = (user: string) => ({ user, password: MASK, headers: { key: MASK } });
+
+  test.for<[string, Data, Data]>([
+    ["a list", { servers: [server("a"), server("b")] }, { servers: [shown("a"), shown("b")] }],
+    ["a list of lists", { servers: [[server("a")], []] }, { servers: [[shown("a")], []] }],
+    ["a dictionary", { servers: { one: server("a") } }, { servers: { one: shown("a") } }],
+    ["a model", { servers: server("a"), password: "free" }, { servers: shown("a"), password: "free" }],
+  ])("have their secrets masked: %s", ([, data, masked]) => {
+    const hidden = hideSecrets(data, fields);
+    expect(hidden.shown).toEqual(masked);
+    expect(revealSecrets(hidden.shown, hidden.secrets)).toEqual(data);
+    expect(unmask(masked, data, fields)).toEqual(data);
+  });
+
+  const present = { servers: [server("a"), server("b")] };
+  const changed = { ...server("b"), user: "c" };
+
+  test.for<[string, unknown[], unknown[]]>([
+    ["in another order", [shown("b"), shown("a")], [server("b"), server("a")]],
+    ["without one", [shown("b")], [server("b")]],
+    ["with a new one before them", [server("c"), shown("a"), shown("b")], [server("c"), server("a"), server("b")]],
+    ["with another name", [shown("a"), shown("c")], [server("a"), changed]],
+    ["that were not there", [shown("c")], [shown("c")]],
+  ])("keep their secrets %s", ([, given, wanted]) => {
+    expect(unmask({ servers: given }, present, fields)).toEqual({ servers: wanted });
+  });
 });
 
 describe("the paths of secrets", () => {

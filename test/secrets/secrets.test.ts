@@ -2,15 +2,11 @@
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { parseSettings } from "#env";
-import { Database } from "#db/database";
-import { noCost } from "#lib/cost";
-import { rewrapKeys } from "#secrets/rewrap";
 import { askApp } from "../support/app";
 import { api, unique, WORKSPACE } from "../support/world";
-import { blockWorld, type Data, dataOf, refer, type Shown } from "../resources/blocks-world";
+import { blockWorld, type Data, dataOf, refer } from "../resources/blocks-world";
 
 const OLD = String(env.SLUICE_SECRETS_KEY);
-const NEW = btoa("n".repeat(32));
 
 /** All rows of all tables, as text. */
 async function dump(): Promise<string> {
@@ -20,12 +16,6 @@ async function dump(): Promise<string> {
   const tables = await Promise.all(results.map(({ name }) => env.DB.prepare(`select * from "${name}"`).all()));
   return JSON.stringify(tables.map((table) => table.results));
 }
-
-const read = async (id: string, settings: Record<string, string | undefined>) => {
-  const request = new Request(`http://sluice/api/block_documents/${id}?include_secrets=true`);
-  const response = await askApp(request, settings);
-  return { status: response.status, body: await response.json<Shown>() };
-};
 
 test("after a life with secrets, the database, the events and the answers without secrets have none of them", async () => {
   const secret = unique("sesame");
@@ -74,23 +64,6 @@ test("a secret that is copied to another document cannot be read there", async (
 });
 
 describe("the key of the deployment", () => {
-  test("can be replaced while both keys are valid, and the old one is then not needed", async () => {
-    const { make } = await blockWorld(["s"]);
-    const { id } = await make({ s: "x" });
-    const rotating = { SLUICE_SECRETS_KEY_2: NEW };
-    const only = { SLUICE_SECRETS_KEY: undefined, SLUICE_SECRETS_KEY_2: NEW };
-    expect((await read(id, only)).status).toBe(500);
-    expect((await read(id, rotating)).body.data).toEqual({ s: "x" });
-    const db = new Database(env.DB, noCost());
-    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...rotating }) })).toBeGreaterThan(0);
-    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...rotating }) })).toBe(0);
-    expect((await read(id, only)).body.data).toEqual({ s: "x" });
-    // Yesterday's copy of the database needs yesterday's key.
-    const back = { SLUICE_SECRETS_KEY: NEW, SLUICE_SECRETS_KEY_2: OLD };
-    expect(await rewrapKeys({ db, settings: parseSettings({ ...env, ...back }) })).toBeGreaterThan(0);
-    expect((await read(id, {})).body.data).toEqual({ s: "x" });
-  });
-
   test("is needed to write a secret, and for nothing else", async () => {
     const { schema, type } = await blockWorld(["s"]);
     const create = (data: Data) =>

@@ -8,7 +8,7 @@ import type { Tools } from "#tools";
 
 /** An encrypted value. */
 interface Sealed {
-  path: string[];
+  path: (string | number)[];
   /** The id of the workspace's key. */
   key: string;
   /** The JSON of the value, encrypted. */
@@ -18,18 +18,26 @@ interface Sealed {
 /** A value that is copied to another workspace, document or field cannot be decrypted. */
 const placeOf = ({ workspaceId }: Tools, id: string, path: Path) => ["block document", workspaceId, id, path];
 
-/** The text of the column `secrets`. `id` is the id of the document. */
-export async function sealSecrets(tools: Tools, id: string, secrets: readonly Secret[]): Promise<string> {
-  if (secrets.length === 0) return "[]";
+/** The encrypted secrets of a document. */
+export interface SealedSecrets {
+  /** The text of the column `secrets`. */
+  secrets: string;
+  /** The key of the workspace that encrypts them, or null. The write must have the condition `isNewestKey`. */
+  keyId: string | null;
+}
+
+/** Encrypts the secrets of a document with the newest key of the workspace. `id` is the id of the document. */
+export async function sealSecrets(tools: Tools, id: string, secrets: readonly Secret[]): Promise<SealedSecrets> {
+  if (secrets.length === 0) return { secrets: "[]", keyId: null };
   const { id: keyId, key } = await newestKey(tools);
   const sealed = secrets.map(async ({ path, value }) => {
     const bytes = new TextEncoder().encode(JSON.stringify(value));
     return { path: [...path], key: keyId, value: await encrypt(key, bytes, placeOf(tools, id, path)) };
   });
-  return JSON.stringify((await Promise.all(sealed)) satisfies Sealed[]);
+  return { secrets: JSON.stringify((await Promise.all(sealed)) satisfies Sealed[]), keyId };
 }
 
-/** The secret values of a row. Throws if the key of one is missing. */
+/** The secret values of a row. Throws 503 if the key of one is missing. */
 export function openSecrets(tools: Tools, row: { id: string; secrets: string }): Promise<Secret[]> {
   const sealed = readJson<unknown>(row.secrets);
   // A text that cannot be read is an empty value of any kind.

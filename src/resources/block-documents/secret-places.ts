@@ -4,8 +4,8 @@ import { isObject } from "#lib/json-value";
 /** The data of a document. */
 export type Data = Record<string, unknown>;
 
-/** The keys that lead to a value in the data. */
-export type Path = readonly string[];
+/** The keys that lead to a value in the data. A number is a place in a list. */
+export type Path = readonly (string | number)[];
 
 /** A value, and where it is in the data. */
 export interface Placed {
@@ -14,58 +14,48 @@ export interface Placed {
 }
 
 /** A tree of paths. A leaf is the end of a path. */
-interface Tree {
-  inner: Map<string, Tree>;
-  /** The value at the end of a path. */
-  end?: { value: unknown };
+export interface Tree<Key, End> {
+  inner: Map<Key, Tree<Key, End>>;
+  /** What is at the end of a path. */
+  end?: End;
 }
 
-const emptyTree = (): Tree => ({ inner: new Map() });
-
-/** The paths without those that are below another one, or the same. Shorter paths must come first. */
-export function outermost<T extends { path: Path }>(places: readonly T[]): T[] {
-  const root = emptyTree();
-  return places.filter((place) => grow(root, place.path, undefined));
-}
+export const emptyTree = <Key, End>(): Tree<Key, End> => ({ inner: new Map() });
 
 /** Adds a path to the tree. Gives false, and adds nothing, if the tree has a path that begins this one. */
-function grow(root: Tree, path: Path, value: unknown): boolean {
+export function grow<Key, End>(root: Tree<Key, End>, path: readonly Key[], end: End): boolean {
   let here = root;
   for (const key of path) {
-    if (here.end) return false;
-    const inner = here.inner.get(key) ?? emptyTree();
+    if (here.end !== undefined) return false;
+    const inner: Tree<Key, End> = here.inner.get(key) ?? emptyTree();
     here.inner.set(key, inner);
     here = inner;
   }
-  if (here.end) return false;
-  here.end = { value };
+  if (here.end !== undefined) return false;
+  here.end = end;
   return true;
 }
 
-/** The value at a path, or undefined. */
-export function valueAt(data: unknown, path: Path): unknown {
-  let here = data;
-  for (const key of path) {
-    if (!isObject(here) || !Object.hasOwn(here, key)) return undefined;
-    here = here[key];
-  }
-  return here;
-}
+/** A copy of an object with other values. */
+export const mapObject = (object: Data, change: (value: unknown, key: string) => unknown): Data =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));
 
-/** A copy of the data with other values at paths that exist. No path may be below another one. The time grows with the data, not with data times paths. */
+/**
+ * A copy of the data with other values at paths that exist. No path may be below another one. The time grows with the
+ * data, not with data times paths.
+ */
 export function withValues(data: Data, values: readonly Placed[]): Data {
-  const root = emptyTree();
-  for (const { path, value } of values) grow(root, path, value);
+  const root = emptyTree<string | number, Placed>();
+  for (const placed of values) grow(root, placed.path, placed);
   return replaced(data, root) as Data;
 }
 
-function replaced(data: unknown, { inner, end }: Tree): unknown {
+function replaced(data: unknown, { inner, end }: Tree<string | number, Placed>): unknown {
   if (end) return end.value;
-  if (inner.size === 0 || !isObject(data)) return data;
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => {
-      const below = inner.get(key);
-      return [key, below ? replaced(value, below) : value];
-    }),
-  );
+  const change = (value: unknown, key: string | number) => {
+    const below = inner.get(key);
+    return below ? replaced(value, below) : value;
+  };
+  if (inner.size > 0 && Array.isArray(data)) return data.map(change);
+  return inner.size > 0 && isObject(data) ? mapObject(data, change) : data;
 }

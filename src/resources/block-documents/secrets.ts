@@ -1,11 +1,13 @@
-/** The secret fields of a document's data: which values are secret, how they are masked, and what a masked value means. Pure. */
+/** The secret fields of a document's data: which values are secret, and how they are masked. Pure. */
 import { isObject } from "#lib/json-value";
 import {
   type Data,
-  outermost,
+  emptyTree,
+  grow,
+  mapObject,
   type Path,
   type Placed,
-  valueAt,
+  type Tree,
   withValues,
 } from "#resources/block-documents/secret-places";
 
@@ -17,13 +19,36 @@ export type Secret = Placed;
 /** Prefect: `obfuscate`. Every masked value looks the same. */
 export const MASK = "********";
 
+/** The path of a secret field by the names in its schema. */
+interface FieldPath {
+  path: readonly string[];
+  /** Whether all below the path is secret. */
+  isBelow: boolean;
+}
+
+/** The secret fields of a schema, by the names that lead to them. */
+export type SecretFields = Tree<string, FieldPath>;
+
 /**
- * The paths of the secret values. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
+ * The paths of the secret fields. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
  * A path below another one is left out.
  */
-export function secretPaths(fields: unknown): { path: Path; isBelow: boolean }[] {
+export function secretPaths(fields: unknown): FieldPath[] {
+  const tree: SecretFields = emptyTree();
+  return patternsOf(fields).filter((one) => grow(tree, one.path, one));
+}
+
+/** The secret fields of a schema. */
+export function secretFields(fields: unknown): SecretFields {
+  const tree: SecretFields = emptyTree();
+  for (const one of patternsOf(fields)) grow(tree, one.path, one);
+  return tree;
+}
+
+/** Shorter paths come first, so that the paths below them are left out. */
+function patternsOf(fields: unknown): FieldPath[] {
   const patterns = isObject(fields) && Array.isArray(fields["secret_fields"]) ? fields["secret_fields"] : [];
-  const paths = patterns
+  return patterns
     .filter((pattern) => typeof pattern === "string")
     .map((pattern) => {
       const parts = pattern.split(".");
@@ -31,19 +56,49 @@ export function secretPaths(fields: unknown): { path: Path; isBelow: boolean }[]
       return star < 0 ? { path: parts, isBelow: false } : { path: parts.slice(0, star), isBelow: true };
     })
     .toSorted((one, other) => one.path.length - other.path.length || Number(other.isBelow) - Number(one.isBelow));
-  return outermost(paths);
+}
+
+/**
+ * The secret fields in the value of a key. A field of models in a list or in a dictionary has the same pattern in the
+ * schema as a field of one model: `servers.password`. So an object that has none of the names is a dictionary of models.
+ * The outermost keys are always fields.
+ */
+export function fieldsInside(object: Data, fields: SecretFields, isRoot: boolean) {
+  const isModel = isRoot || Object.keys(object).some((key) => fields.inner.has(key));
+  return (key: string): SecretFields | undefined => (isModel ? fields.inner.get(key) : fields);
 }
 
 /** Masks the secret values, and returns them. Prefect: null is secret only below a `*`. */
 export function hideSecrets(data: Data, fields: unknown): { shown: Data; secrets: Secret[] } {
   const secrets: Secret[] = [];
-  for (const { path, isBelow } of secretPaths(fields)) {
-    const value = valueAt(data, path);
-    if (value === undefined || (value === null && !isBelow) || (path.length === 0 && isEmpty(data))) continue;
-    secrets.push({ path, value });
+  const path: (string | number)[] = [];
+
+  function hideAt(key: string | number, value: unknown, inside: SecretFields): unknown {
+    path.push(key);
+    const shown = hide(value, inside);
+    path.pop();
+    return shown;
   }
-  const masks = secrets.map(({ path, value }) => ({ path, value: masked(value) }));
-  return { shown: withValues(data, masks), secrets };
+
+  function hide(value: unknown, tree: SecretFields): unknown {
+    const isRoot = path.length === 0;
+    if (tree.end) {
+      if ((value === null && !tree.end.isBelow) || (isRoot && isEmpty(data))) return value;
+      secrets.push({ path: [...path], value });
+      return masked(value);
+    }
+    if (tree.inner.size === 0) return value;
+    if (Array.isArray(value)) return value.map((item, index) => hideAt(index, item, tree));
+    if (!isObject(value)) return value;
+    const inside = fieldsInside(value, tree, isRoot);
+    return mapObject(value, (inner, key) => {
+      const below = inside(key);
+      return below ? hideAt(key, inner, below) : inner;
+    });
+  }
+
+  const shown = hide(data, secretFields(fields)) as Data;
+  return { shown, secrets };
 }
 
 /** The data with the secret values in place of the masks. */
@@ -51,31 +106,9 @@ export function revealSecrets(shown: Data, secrets: readonly Secret[]): Data {
   return withValues(shown, secrets);
 }
 
-/**
- * The data of an update, in which a mask stands for the present value. A client sends masks if it has read the document
- * without its secrets.
- */
-export function unmask(update: Data, present: Data, fields: unknown): Data {
-  const values = secretPaths(fields).flatMap(({ path }) => {
-    const [given, kept] = [valueAt(update, path), valueAt(present, path)];
-    return given === undefined || kept === undefined ? [] : [{ path, value: unmasked(given, kept) }];
-  });
-  return withValues(update, values);
-}
-
-function unmasked(given: unknown, kept: unknown): unknown {
-  if (given === MASK) return kept;
-  if (!isObject(given) || !isObject(kept)) return given;
-  const entries = Object.entries(given);
-  return Object.fromEntries(
-    entries.map(([key, value]) => [key, Object.hasOwn(kept, key) ? unmasked(value, kept[key]) : value]),
-  );
-}
-
 /** A secret value as answers show it: the keys of objects are kept. */
 function masked(value: unknown): unknown {
-  if (!isObject(value) || isEmpty(value)) return MASK;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, masked(inner)]));
+  return isObject(value) && !isEmpty(value) ? mapObject(value, masked) : MASK;
 }
 
 const isEmpty = (data: Data) => Object.keys(data).length === 0;

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { documentBytes, MAX_DEPTH, MAX_NESTED, selectDocumentTrees } from "#db/block-trees";
 import type { Written } from "#db/database";
 import { type BlockDocumentRow, removeDocuments } from "#db/rows/blocks";
+import { isNewestKey } from "#db/rows/data-keys";
 import { each, list } from "#db/sql";
 import { block_document, block_document_reference, block_schema, block_type } from "#db/tables/block";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -30,6 +31,12 @@ export interface Inside {
   bytes: number;
 }
 
+/** A row that is written, and the key of the workspace that has encrypted its secrets. Null if it has none. */
+export interface SealedRow {
+  row: BlockDocumentRow;
+  keyId: string | null;
+}
+
 /** The documents of one workspace. */
 export class BlockDocumentStore extends WorkspaceStore {
   /** Reads what a new document names. */
@@ -52,8 +59,11 @@ export class BlockDocumentStore extends WorkspaceStore {
     };
   }
 
-  /** Writes a new document with its references, and reads it. Writes nothing if the name is taken or if what it names is gone. */
-  async insert(row: BlockDocumentRow, references: readonly Reference[]): Promise<TreeRows> {
+  /**
+   * Writes a new document with its references, and reads it. Writes nothing if the name is taken, if what it names is
+   * gone, or if the workspace has a newer key.
+   */
+  async insert({ row, keyId }: SealedRow, references: readonly Reference[]): Promise<TreeRows> {
     const { workspace_id, id, created, updated, name, is_anonymous, block_type_id, block_type_name, data } = row;
     const statements = [
       sql`insert into ${block_document} (workspace_id, id, created, updated, name, is_anonymous, block_type_id,
@@ -62,7 +72,7 @@ export class BlockDocumentStore extends WorkspaceStore {
           ${block_type_name}, ${row.block_schema_id}, ${data}, ${row.secrets}
         where exists (select 1 from ${block_type} where workspace_id = ${workspace_id} and id = ${block_type_id})
           and exists (select 1 from ${block_schema} where workspace_id = ${workspace_id} and id = ${row.block_schema_id})
-          and ${this.areThere(references)}
+          and ${this.areThere(references)} and ${isNewestKey(workspace_id, keyId)}
         on conflict do nothing`,
       this.insertReferences(row, references),
     ];
@@ -88,12 +98,13 @@ export class BlockDocumentStore extends WorkspaceStore {
   }
 
   /**
-   * Replaces the data and the references of a row, and reads the document without those inside it. Writes nothing if the row is no longer as it
-   * was read, if a referenced document is gone (both `changed`), or if a reference would lead back to the row (`cycle`).
+   * Replaces the data and the references of a row, and reads the document without those inside it. Writes nothing if the
+   * row is no longer as it was read, if a referenced document is gone, if the workspace has a newer key (all `changed`),
+   * or if a reference would lead back to the row (`cycle`).
    */
   async replace(
     before: BlockDocumentRow,
-    after: BlockDocumentRow,
+    { row: after, keyId }: SealedRow,
     references: readonly Reference[],
   ): Promise<{ outcome: "written" | "changed" | "cycle"; rows: TreeRows }> {
     const { workspace_id, id } = after;
@@ -105,7 +116,7 @@ export class BlockDocumentStore extends WorkspaceStore {
       sql`update ${block_document} set data = ${after.data}, secrets = ${after.secrets}, updated = ${after.updated},
           block_schema_id = ${after.block_schema_id}
         where workspace_id = ${workspace_id} and id = ${id} and updated = ${before.updated}
-          and ${this.areThere(references)} and not ${leadsBack}`,
+          and ${this.areThere(references)} and not ${leadsBack} and ${isNewestKey(workspace_id, keyId)}`,
       sql`delete from ${block_document_reference} where workspace_id = ${workspace_id}
         and parent_block_document_id = ${id} and ${isNew}`,
       this.insertReferences(after, references),

@@ -15,12 +15,16 @@ import { DocumentReader, type TreeRows } from "#resources/block-documents/read-d
 import { partReferences, type Reference } from "#resources/block-documents/references";
 import type { BlockDocumentCreate, BlockDocumentUpdate } from "#resources/block-documents/schema";
 import { openSecrets, sealSecrets } from "#resources/block-documents/sealed";
-import { type Data, hideSecrets, revealSecrets, unmask } from "#resources/block-documents/secrets";
+import { type Data, hideSecrets, revealSecrets } from "#resources/block-documents/secrets";
 import { BlockDocumentStore, type Inside } from "#resources/block-documents/store";
+import { forgetKeys } from "#secrets/data-keys";
+import { unmask } from "#resources/block-documents/unmask";
 import type { Tools } from "#tools";
 
 /** How many bytes the data of a document may have with its secrets. A row of D1 has 2 MB. */
 const MAX_BYTES = 1_900_000;
+/** How many secret values a document may have. Each is encrypted on its own, in 150 bytes or more. */
+const MAX_SECRETS = 10_000;
 /** How many times a change is tried while other requests change the document. */
 const MAX_TRIES = 5;
 
@@ -32,29 +36,26 @@ export async function createBlockDocument(
   { data, name, ...body }: z.output<typeof BlockDocumentCreate>,
 ): Promise<ShownDocument> {
   const store = new BlockDocumentStore(tools);
-  const named = { ...body, name: name ?? `anonymous-${tools.ids.random()}` };
+  const named = { ...newColumns(tools), ...body, name: name ?? `anonymous-${tools.ids.random()}` };
   const { own, references } = partReferences(data);
-  const { type, schema, isTaken, inside } = await store.surroundings(named, references);
-  if (isTaken) throw conflict("Block already exists");
-  checkInside(inside);
-  if (!type || !schema) throw integrityConflict();
-  const row = blockDocuments.blank({
-    ...newColumns(tools),
-    ...named,
-    block_type_name: type.name,
-  });
-  const whole = { ...row, ...(await columnsOf(tools, row, own, schema.fields)) };
-  checkSize(whole, inside);
-  const [shown] = await show(tools, row.id, await store.insert(whole, references));
-  if (!shown) throw await whyNotWritten(store, whole, references);
-  announce(tools, "created", shown);
-  return shown;
-}
-
-/** The refusal after another request has taken the name or removed a row. */
-async function whyNotWritten(store: BlockDocumentStore, row: BlockDocumentRow, references: readonly Reference[]) {
-  const { isTaken } = await store.surroundings(row, references);
-  return isTaken ? conflict("Block already exists") : integrityConflict();
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const { type, schema, isTaken, inside } = await store.surroundings(named, references);
+    if (isTaken) throw conflict("Block already exists");
+    checkInside(inside);
+    if (!type || !schema) throw integrityConflict();
+    const row = blockDocuments.blank({ ...named, block_type_name: type.name });
+    const { columns, keyId } = await columnsOf(tools, row, own, schema.fields);
+    const whole = { ...row, ...columns };
+    checkSize(whole, inside);
+    const [shown] = await show(tools, row.id, await store.insert({ row: whole, keyId }, references));
+    if (shown) {
+      announce(tools, "created", shown);
+      return shown;
+    }
+    // Another request has taken the name or removed a row, or the workspace has a newer key.
+    forgetKeys(tools);
+  }
+  throw unavailable("The block document could not be created while other requests change what it names", 1);
 }
 
 /** Changes a document. Throws 404 for an unknown one, 400 for a schema of another type and for a reference back to itself. */
@@ -66,7 +67,10 @@ export async function updateBlockDocument(
   const store = new BlockDocumentStore(tools);
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const rows = await tryUpdate(tools, store, id, body);
-    if (!rows) continue;
+    if (!rows) {
+      forgetKeys(tools);
+      continue;
+    }
     const [shown] = await show(tools, id, rows);
     if (shown) announce(tools, "updated", shown);
     return;
@@ -74,7 +78,7 @@ export async function updateBlockDocument(
   throw unavailable("The block document is changed by other requests", 1);
 }
 
-/** Changes a document once. Gives null if another request changed a row meanwhile. */
+/** Changes a document once. Gives null if another request changed a row meanwhile, or if the workspace has a newer key. */
 async function tryUpdate(
   tools: Tools,
   store: BlockDocumentStore,
@@ -97,14 +101,15 @@ async function tryUpdate(
   if (isMoved && other?.block_type_id !== row.block_type_id)
     throw refused(400, "Must migrate block document to a block schema of the same block type.");
   checkInside(inside);
+  const { columns, keyId } = await columnsOf(tools, row, own, isMoved ? (other?.fields ?? "{}") : fields);
   const after = {
     ...row,
-    ...(await columnsOf(tools, row, own, isMoved ? (other?.fields ?? "{}") : fields)),
+    ...columns,
     ...(isMoved && { block_schema_id: schemaId }),
     updated: Math.max(row.updated + 1, tools.clock()),
   };
   checkSize(after, inside);
-  const { outcome, rows } = await store.replace(row, after, references);
+  const { outcome, rows } = await store.replace(row, { row: after, keyId }, references);
   if (outcome === "cycle") throw cycle(id, references);
   return outcome === "written" ? rows : null;
 }
@@ -127,14 +132,17 @@ function withoutKeys(data: Data, references: readonly Reference[]): Data {
   return Object.fromEntries(Object.entries(data).filter(([key]) => !names.has(key)));
 }
 
-/** The columns of the data. Throws 413 for data that a row cannot have. */
+/** The columns of the data, and the key of the secrets. Throws 413 for data that a row cannot have. */
 async function columnsOf(tools: Tools, row: { id: string }, data: Data, fields: string) {
   const { shown, secrets } = hideSecrets(data, readJson(fields));
-  const columns = { data: JSON.stringify(shown), secrets: await sealSecrets(tools, row.id, secrets) };
+  if (secrets.length > MAX_SECRETS)
+    throw refused(413, `A block document may have ${MAX_SECRETS} secret values (got ${secrets.length}).`);
+  const { secrets: sealed, keyId } = await sealSecrets(tools, row.id, secrets);
+  const columns = { data: JSON.stringify(shown), secrets: sealed };
   const bytes = byteLength(columns.data) + byteLength(columns.secrets);
   if (bytes > MAX_BYTES)
     throw refused(413, `The data of a block document may have ${MAX_BYTES} bytes when it is stored (got ${bytes}).`);
-  return columns;
+  return { columns, keyId };
 }
 
 function checkInside({ found, depth, count }: Inside): void {
