@@ -53,7 +53,8 @@ export async function startBoth(onEnd: OnEnd, options: Options): Promise<{ refer
   return { reference: side(reference, spares[0]), target: side(target, spares[1]) };
 }
 
-async function startOriginal(onEnd: OnEnd): Promise<World> {
+/** Starts the original on a new data folder. */
+export async function startOriginal(onEnd: OnEnd): Promise<World> {
   const world = await World.of({ after: onEnd });
   const home = join(world.folder, "server");
   const server = new Program(
@@ -69,7 +70,8 @@ async function startOriginal(onEnd: OnEnd): Promise<World> {
   }
 }
 
-async function startSluice(onEnd: OnEnd): Promise<World> {
+/** Starts Sluice on a new data folder. */
+export async function startSluice(onEnd: OnEnd): Promise<World> {
   const world = await World.of({ after: onEnd });
   await world.startSluice();
   return world;
