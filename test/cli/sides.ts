@@ -58,13 +58,15 @@ export async function startBoth(onEnd: OnEnd, options: Options): Promise<{ refer
   };
 }
 
-async function startOriginal(onEnd: OnEnd): Promise<World> {
+/** Starts the original on a new data folder. */
+export async function startOriginal(onEnd: OnEnd): Promise<World> {
   const world = await World.of({ after: onEnd });
   await world.startOriginal(ORIGINAL_SETTINGS);
   return world;
 }
 
-async function startSluice(onEnd: OnEnd): Promise<World> {
+/** Starts Sluice on a new data folder. */
+export async function startSluice(onEnd: OnEnd): Promise<World> {
   const world = await World.of({ after: onEnd });
   await world.startSluice();
   return world;

@@ -26,6 +26,18 @@ describe("the routes about the server", () => {
   });
 });
 
+describe("the types of workers", () => {
+  test("have a logo each, without which Prefect's UI offers no work pool of the type", async () => {
+    const { body } = await api<Record<string, Record<string, { type: string; logo_url: string }>>>(
+      "GET",
+      "/collections/views/aggregate-worker-metadata",
+    );
+    const types = Object.values(body).flatMap((collection) => Object.values(collection));
+    expect(types.map(({ type }) => type)).toEqual(["process", "docker", "kubernetes"]);
+    for (const { logo_url } of types) expect(new URL(logo_url).protocol).toBe("data:");
+  });
+});
+
 describe("GET /admin/settings", () => {
   test("has the address of the API and the maximum length of lists", async () => {
     const { body } = await api<{ server: { api: Record<string, unknown>; ui: Record<string, unknown> } }>(

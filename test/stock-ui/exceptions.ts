@@ -1,0 +1,35 @@
+/** The faults that are known, each with its reason. */
+
+const NO_AUTOMATIONS = "Sluice has no automations yet.";
+const DEAD = "The address is dead in the original, too: its client and server make it, and its UI has no such page.";
+
+export interface Exception {
+  reason: string;
+  /** The addresses that may have the fault. Without it, all. */
+  at?: RegExp;
+  fault: RegExp;
+}
+
+/** Each of these must explain a fault, or the script fails: then it is no longer needed. */
+export const EXCEPTIONS: readonly Exception[] = [
+  { reason: NO_AUTOMATIONS, fault: /^(GET|POST) \/api\/automations\/.*: 404$/ },
+  { reason: NO_AUTOMATIONS, at: /^\/automations$/, fault: /^(view: Something went wrong|console: |does not show )/ },
+  {
+    reason: "The UI asks for a task run with an empty id if an artifact has none. The original refuses that, too.",
+    at: /^\/artifacts\/artifact\//,
+    fault: /^POST \/api\/task_runs\/filter: 422$/,
+  },
+  { reason: DEAD, at: /^\/work-queues\/work-queue\//, fault: /^view: Not Found$/ },
+  { reason: DEAD, at: /^\/work-pools\/work-pool\/[^/]+\/worker\//, fault: /^view: Not Found$/ },
+  { reason: DEAD, at: /^\/settings\/blocks\/catalog$/, fault: /^view: Not Found$/ },
+  { reason: DEAD, at: /^\/events\?resource=/, fault: /^view: Something went wrong!?$/ },
+];
+
+/** Which of the faults of an address have no exception. Notes the exceptions that are used. */
+export function unexplained(path: string, faults: readonly string[], used: Set<Exception>): string[] {
+  return faults.filter((fault) => {
+    const exception = EXCEPTIONS.find(({ at, fault: pattern }) => (at?.test(path) ?? true) && pattern.test(fault));
+    if (exception) used.add(exception);
+    return exception === undefined;
+  });
+}
