@@ -101,7 +101,7 @@ test.for(DEATHS)("a process dies %s call %d of the deletion of a run with 2,500 
     expect((await api("DELETE", `/flow_runs/${run}`)).status).toBe(status === 200 ? 204 : 404);
   }
   expect(outcome === "died").toBe(calls() > at);
-  const count = await env.DB.prepare("select count(*) as n from artifact where flow_run_id = unhex(?, '-')").bind(run);
+  const count = env.DB.prepare("select count(*) as n from artifact where flow_run_id = unhex(?, '-')").bind(run);
   expect(await count.first("n")).toBe(0);
   expect([await allOf(key), await latestOf(key)]).toEqual([[kept.id], [kept.id]]);
 });
