@@ -72,6 +72,31 @@ const SUBJECTS: readonly Subject[] = [
     ],
   },
   {
+    name: "an artifact with a key",
+    make: async () => {
+      const id = await idOf("/artifacts/", {
+        key: unique("poisoned"),
+        type: "markdown",
+        data: "x",
+        flow_run_id: runId,
+      });
+      // An index has the changed artifacts.
+      await api("PATCH", `/artifacts/${id}`, { metadata_: { a: "b" } });
+      return id;
+    },
+    json: ["artifact.data", "artifact.metadata_"],
+    times: ["artifact.created", "artifact.updated", "artifact_collection.created"],
+    keys: { artifact_collection: "latest_id" },
+    questions: (healthy, bad) => [
+      ...["CREATED_DESC", "UPDATED_DESC", "KEY_ASC"].flatMap((sort) =>
+        ["/artifacts/filter", "/artifacts/latest/filter"].map((path) =>
+          list(path, [healthy, bad], { sort, artifacts: { key: { like_: "poisoned" } } }),
+        ),
+      ),
+      count("/artifacts/latest/count"),
+    ],
+  },
+  {
     name: "a saved search",
     make: async () => {
       const { body } = await api<{ id: string }>("PUT", "/saved_searches/", { name: unique("search") });

@@ -38,8 +38,8 @@ export interface Place {
 
 /** Poisons a column during a function call, and then restores the column's value. */
 export async function poisoned<T>(place: Place, value: unknown, work: () => Promise<T>): Promise<T> {
-  // A task run and an artifact have their ids as bytes.
-  const hasShortIds = ["task_run", "artifact"].includes(place.table);
+  // These tables have their ids as bytes.
+  const hasShortIds = ["task_run", "artifact", "artifact_collection"].includes(place.table);
   const where = `where ${place.key ?? "id"} = ${hasShortIds ? "unhex(?, '-')" : "?"}`;
   const before = await env.DB.prepare(`select "${place.column}" as value from ${place.table} ${where}`)
     .bind(place.id)

@@ -62,6 +62,67 @@ test("a list that names no runs has a header, a list of the latest artifacts has
   ]);
 });
 
+test("an artifact that has moved is not found by its id", async () => {
+  const { run, old } = await aRun();
+  await moveRuns([run]);
+  for (const [method, body] of [["GET"], ["PATCH", { data: 1 }], ["DELETE"]] as const) {
+    const answer = await api(method, `/artifacts/${old}`, body);
+    expect([answer.status, answer.body]).toEqual([404, { detail: "Artifact not found." }]);
+  }
+  expect(await of(run)).toHaveLength(3);
+});
+
+/** The answers to questions that name the runs: pages in each order, with other filters, and counts. */
+async function answersAbout(runs: readonly string[], task: string): Promise<unknown[]> {
+  const ofRuns = { flow_run_id: { any_: runs } };
+  const sorts = ["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"];
+  const filters: Record<string, unknown>[] = [
+    { artifacts: ofRuns },
+    { artifacts: { ...ofRuns, type: { any_: ["markdown"] }, key: { exists_: true } } },
+    { artifacts: { ...ofRuns, task_run_id: { any_: [task] } } },
+    { flow_runs: { id: { any_: runs } }, task_runs: { id: { any_: [task] } } },
+    { flow_runs: { id: { any_: runs }, state: { type: { any_: ["COMPLETED"] } } } },
+  ];
+  const questions: [path: string, body: unknown][] = [
+    ...sorts.flatMap((sort) => filters.map((own) => ["/artifacts/filter", { ...own, sort }] as [string, unknown])),
+    ...sorts.map((sort) => ["/artifacts/filter", { ...filters[0], sort, limit: 3, offset: 2 }] as [string, unknown]),
+    ...filters.map((own) => ["/artifacts/count", own] as [string, unknown]),
+    ...filters.slice(3).map((own) => ["/artifacts/latest/filter", own] as [string, unknown]),
+    ...filters.slice(3).map((own) => ["/artifacts/latest/count", own] as [string, unknown]),
+  ];
+  const answers: unknown[] = [];
+  for (const [path, body] of questions) {
+    const answer = await api("POST", path, body);
+    answers.push([path, body, answer.status, answer.body, answer.headers.get("x-sluice-archive")]);
+  }
+  return answers;
+}
+
+test("lists and counts that name runs are as before the move, in each order and over both stores", async () => {
+  const [one, two] = [await aRun(), await aRun()];
+  const { id: live } = await aFlowRun({ state: { type: "RUNNING" } });
+  const task = crypto.randomUUID();
+  await make(live, { key: one.key, type: "table", task_run_id: task, description: "d", metadata_: { a: "b" } });
+  const { id: late } = await make(two.run, { type: "progress", data: 1.5, task_run_id: task });
+  for (const id of [late, one.old]) await api("PATCH", `/artifacts/${id}`, { data: "x".repeat(20_000) });
+  const runs = [one.run, two.run, live];
+  const before = await answersAbout(runs, task);
+  await moveRuns([one.run, two.run]);
+  expect(await answersAbout(runs, task)).toEqual(before);
+});
+
+test("a list that names more than five runs reads D1 only, and has a header", async () => {
+  const { run, latest } = await aRun();
+  await moveRuns([run]);
+  const named = [run, ...Array.from({ length: 5 }, () => crypto.randomUUID())];
+  const ofNamed = (runs: string[]) =>
+    api<Made[]>("POST", "/artifacts/filter", { artifacts: { flow_run_id: { any_: runs } } });
+  const [few, many] = [await ofNamed(named.slice(0, 5)), await ofNamed(named)];
+  expect([few.body.length, few.headers.get("x-sluice-archive")]).toEqual([3, null]);
+  expect(many.body.map(({ id }) => id)).toEqual([latest]);
+  expect(many.headers.get("x-sluice-archive")).toMatch(/^partial; since=/);
+});
+
 test("a run that gets an artifact comes back with it, and nothing is lost or doubled", async () => {
   const { run, key, old, latest, bare } = await aRun();
   await moveRuns([run]);
