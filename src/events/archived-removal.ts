@@ -50,16 +50,3 @@ async function resourcesOf({ archive }: MoveTools, bundle: BundleRow): Promise<s
   }
   return known;
 }
-
-/** Which of these objects no row names. The hour of an object is in its key. */
-export async function leftoversOf(
-  { db, workspaceId }: Pick<MoveTools, "db" | "workspaceId">,
-  objects: readonly { key: string; hour: Micros }[],
-): Promise<string[]> {
-  const rows = await db.rows<{
-    key: string;
-  }>(sql`select value->>1 as key from ${each(objects.map(({ key, hour }) => [hour, key]))}
-    where not exists (select 1 from ${event_archive} a
-      where a.workspace_id = ${workspaceId} and a.hour = value->>0 and a.key = value->>1)`);
-  return rows.map(({ key }) => key);
-}

@@ -5,15 +5,16 @@ import { ArchiveUnreachable } from "#archive/bucket";
 import { afterWorkspace, endOfKey, hourOfKey, startOfKey, workspaceOfKey, workspacePrefix } from "#archive/keys";
 import type { Archive } from "#archive/store";
 import { databaseNameOf } from "#databases";
+import { each } from "#db/sql";
 import { event_archive } from "#db/tables/event";
-import { leftoversOf, removeArchivedHour } from "#events/archived-removal";
+import { log_archive } from "#db/tables/log";
+import { run_archive } from "#db/tables/run-archive";
+import { removeArchivedHour } from "#events/archived-removal";
 import { isOutage } from "#events/dead-letters";
 import { shownSince } from "#events/retention";
 import { hourOf } from "#events/segments";
 import { DAY, type Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import { leftoverRunsOf } from "#resources/flow-runs/archived-removal";
-import { leftoverLogsOf } from "#resources/logs/archived-removal";
 import { takeRound } from "#services/retention-rounds";
 import { takeTurn } from "#services/turns";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
@@ -109,23 +110,27 @@ async function searchPage(
   return page.next ?? afterWorkspace(workspaceId);
 }
 
-/** Which of these objects no row names. */
-async function leftoversAmong(tools: Tools, keys: readonly string[]): Promise<string[]> {
-  const events = keys.flatMap((key) => {
-    const hour = hourOfKey(key);
-    return hour === undefined ? [] : { key, hour };
-  });
-  const logs = keys.flatMap((key) => {
-    const start = startOfKey(key);
-    return start === undefined ? [] : { key, start };
-  });
-  const runs = keys.flatMap((key) => {
-    const end = endOfKey(key);
-    return end === undefined ? [] : { key, end };
-  });
-  return [
-    ...(events.length > 0 ? await leftoversOf(tools, events) : []),
-    ...(logs.length > 0 ? await leftoverLogsOf(tools, logs) : []),
-    ...(runs.length > 0 ? await leftoverRunsOf(tools, runs) : []),
-  ];
+/** The tables whose rows name objects: the column of a time, and how this time is found in the key of an object. */
+const NAMING = [
+  { table: event_archive, time: event_archive.hour, timeOf: hourOfKey },
+  { table: log_archive, time: log_archive.first_start, timeOf: startOfKey },
+  { table: run_archive, time: run_archive.first_end, timeOf: endOfKey },
+];
+
+/** Which of these objects no row names. Objects that this program has not made are left out. */
+async function leftoversAmong({ db, workspaceId }: Tools, keys: readonly string[]): Promise<string[]> {
+  const leftovers: string[] = [];
+  for (const { table, time, timeOf } of NAMING) {
+    const objects = keys.flatMap((key) => {
+      const at = timeOf(key);
+      return at === undefined ? [] : [[at, key]];
+    });
+    if (objects.length === 0) continue;
+    // The time and the workspace are the beginning of the key of the table.
+    const rows = await db.rows<{ key: string }>(sql`select value ->> 1 as key from ${each(objects)}
+      where not exists (select 1 from ${table}
+        where ${table.workspace_id} = ${workspaceId} and ${time} = value ->> 0 and ${table.key} = value ->> 1)`);
+    leftovers.push(...rows.map(({ key }) => key));
+  }
+  return leftovers;
 }

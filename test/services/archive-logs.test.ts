@@ -6,7 +6,7 @@ import { DAY } from "#lib/clock";
 import { noCost } from "#lib/cost";
 import { archiveLogs } from "#services/archive-logs";
 import { removeLeftoverObjects } from "#services/retention-archive";
-import { removeArchivedLogs } from "#services/retention-archived-logs";
+import { removeArchivedLogs } from "#services/retention-archived";
 import { r2 } from "../archive/world";
 import { dying, watchedBucket, watchedStores } from "../support/watched-stores";
 import {

@@ -6,8 +6,7 @@ import { findArchivedRuns } from "#resources/flow-runs/archived-run";
 import { restoreRun } from "#resources/flow-runs/archived-restore";
 import type { MoveTools } from "#resources/logs/archived-move";
 import { removeLeftoverObjects } from "#services/retention-archive";
-import { removeArchivedLogs } from "#services/retention-archived-logs";
-import { removeArchivedRuns } from "#services/retention-archived-runs";
+import { removeArchivedLogs, removeArchivedRuns } from "#services/retention-archived";
 import { removeOrphanedLogs } from "#services/retention-leftovers";
 import { r2 } from "../archive/world";
 import { bundlesIn, moveAll, objectsOf, segmentsIn } from "../resources/logs/archive-world";
@@ -127,4 +126,24 @@ test("logs stay as long as their run is in the archive, also those in D1, and en
   await sweep(at(workspace, 100 * DAY + 1));
   expect([await countOf("archived_run"), await bundlesIn(workspace), await segmentsIn(workspace)]).toEqual([0, 0, 0]);
   expect(await objectsOf(workspace)).toEqual([]);
+});
+
+test("bundles that stay do not hide the bundles after them, over several pages", async () => {
+  const workspace = crypto.randomUUID();
+  // Of 130 bundles whose first runs ended at the same time, only the last has no younger run.
+  await env.DB.batch([
+    env.DB.prepare(
+      `with recursive n(i) as (select 1 union all select i + 1 from n where i < 130)
+      insert into run_archive (workspace_id, first_end, id, last_end, key, bytes, index_at, index_digest, run_count, runs)
+      select ?1, ?2, unhex(format('%032x', i)), iif(i < 130, ?3, ?2), ?1 || '/none/' || i, 1, 0, '', 1, x'' from n`,
+    ).bind(workspace, NOW - 300 * DAY, NOW),
+    env.DB.prepare(
+      `with recursive n(i) as (select 1 union all select i + 1 from n where i < 130)
+      insert into log_archive (workspace_id, first_start, id, last_start, last_end, key, bytes, index_at, index_digest,
+        first_timestamp, last_timestamp, log_count, runs)
+      select ?1, ?2, format('%032x', i), ?2, iif(i < 130, ?3, ?2), ?1 || '/none/' || i, 1, 0, '', 1, 1, 1, x'' from n`,
+    ).bind(workspace, NOW - 300 * DAY, NOW),
+  ]);
+  await sweep(at(workspace, 0));
+  expect([await countOf("run_archive"), await countOf("log_archive")]).toEqual([129, 129]);
 });

@@ -113,15 +113,3 @@ export async function removeRunBundles(
     results.flatMap(({ rows }) => rows.flatMap(({ key }) => (typeof key === "string" ? [key] : []))),
   );
 }
-
-/** Which of these objects no row names. `end` is the time in the key of an object. */
-export async function leftoverRunsOf(
-  { db, workspaceId }: Pick<Tools, "db" | "workspaceId">,
-  objects: readonly { key: string; end: Micros }[],
-): Promise<string[]> {
-  const rows = await db.rows<{ key: string }>(sql`
-    select value ->> 1 as key from ${each(objects.map(({ key, end }) => [end, key]))}
-    where not exists (select 1 from ${run_archive} a
-      where a.workspace_id = ${workspaceId} and a.first_end = value ->> 0 and a.key = value ->> 1)`);
-  return rows.map(({ key }) => key);
-}

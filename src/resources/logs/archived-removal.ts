@@ -36,15 +36,3 @@ export function idsIn(digits: string): string[] {
   const ids = digits.toLowerCase().match(/.{32}/g) ?? [];
   return ids.map((id) => id.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"));
 }
-
-/** Which of these objects no row names. `start` is the time in the key of an object. */
-export async function leftoverLogsOf(
-  { db, workspaceId }: Pick<MoveTools, "db" | "workspaceId">,
-  objects: readonly { key: string; start: Micros }[],
-): Promise<string[]> {
-  const rows = await db.rows<{ key: string }>(sql`
-    select value ->> 1 as key from ${each(objects.map(({ key, start }) => [start, key]))}
-    where not exists (select 1 from ${log_archive} a
-      where a.workspace_id = ${workspaceId} and a.first_start = value ->> 0 and a.key = value ->> 1)`);
-  return rows.map(({ key }) => key);
-}
