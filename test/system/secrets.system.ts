@@ -126,7 +126,7 @@ test("after a life with secrets, a server has written none of them", { timeout: 
   for (const place of [/block_document\.data/, /^r2.*blobs/])
     assert.ok(
       shown.some((one) => place.test(one)),
-      `${shown}`,
+      shown.join(),
     );
 });
 
