@@ -1,8 +1,11 @@
 /** Secrets of blocks are encrypted in the database, and nothing else has them. */
 import { env } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { parseSettings } from "#env";
+import { keepDeadLetters } from "#events/consumer";
+import { taskRunReports } from "../events/world";
 import { askApp } from "../support/app";
+import { tools } from "../support/tools";
 import { api, unique, WORKSPACE } from "../support/world";
 import { blockWorld, type Data, dataOf, refer } from "../resources/blocks-world";
 
@@ -38,6 +41,24 @@ test("after a life with secrets, the database, the events and the answers withou
   expect(rows).toContain(inner.id);
   expect(rows).not.toContain(secret);
   expect(rows).not.toContain(btoa(secret));
+});
+
+test("the messages of the queues, and the dead letters of these messages, have no secret", async () => {
+  const secret = unique("sesame");
+  const queue = vi.spyOn(Object.getPrototypeOf(env.EVENTS) as Queue, "sendBatch");
+  const sent = () => queue.mock.calls.flatMap(([messages]) => [...messages].map(({ body }) => body));
+  const { make } = await blockWorld(["password"]);
+  const reports = taskRunReports([{ type: "RUNNING", at: Date.now() * 1000 }]);
+  await Promise.all([make({ password: secret }), api("POST", "/events", reports)]);
+  await expect.poll(() => sent().length).toBeGreaterThan(0);
+  const messages = sent().map((body, index) => ({ id: `${index}`, body, ack() {}, retry() {} }));
+  const batch = { queue: "sluice-events-dead", messages } as unknown as MessageBatch;
+  await keepDeadLetters(batch, tools, WORKSPACE);
+  queue.mockRestore();
+  expect(JSON.stringify(messages)).not.toContain(secret);
+  const rows = await dump();
+  expect(rows).toContain("the queue gave it up");
+  expect(rows).not.toContain(secret);
 });
 
 test("two secrets with the same value look different", async () => {

@@ -1,7 +1,7 @@
 /** Secrets at rest: nothing that a server writes has them, and a copy of its data needs the key of its time. */
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { test } from "node:test";
 import { z } from "zod";
 import { Api } from "./support/api.ts";
@@ -203,4 +203,28 @@ test("after a rotation the new key is enough, and an older copy needs its own ke
     await runJob(world, "encrypt secrets anew");
     await check(api, ["before"]);
   });
+});
+
+/** Records its arguments, and what it reads. It has one secret. */
+const WRANGLER = `#!/bin/sh
+echo "$@" >> "$RECORDS/arguments"
+case "$1 $2" in
+  "secret list") echo '[{"name": "SLUICE_SECRETS_KEY", "type": "secret_text"}]' ;;
+  "secret put") cat > "$RECORDS/$3" ;;
+esac
+`;
+
+test("the new key of a deployed Worker is only in what wrangler reads", { timeout: 120_000 }, async (t) => {
+  const world = await World.of(t);
+  writeFileSync(join(world.folder, "wrangler"), WRANGLER, { mode: 0o755 });
+  const settings = { RECORDS: world.folder, PATH: `${world.folder}${delimiter}${process.env["PATH"]}` };
+  const rotation = new Program(process.execPath, ["scripts/rotate-key.ts"], settings);
+  t.after(() => rotation.kill());
+  assert.deepEqual(await rotation.end(60), { code: 0, signal: null }, rotation.output);
+  const key = readFileSync(join(world.folder, "SLUICE_SECRETS_KEY_2"), "utf8").trim();
+  assert.match(key, /^[A-Za-z0-9+/]{43}=$/);
+  const called = readFileSync(join(world.folder, "arguments"), "utf8");
+  assert.equal(called, "secret list --name sluice --format json\nsecret put SLUICE_SECRETS_KEY_2 --name sluice\n");
+  assert.match(rotation.output, /wrangler secret delete SLUICE_SECRETS_KEY --name sluice/);
+  assert.ok(!rotation.output.includes(key));
 });
