@@ -6,7 +6,10 @@ export interface Filled {
   wholeRun: string;
   failedRun: string;
   workedRun: string;
+  /** Running, as is the next one. */
   endlessRun: string;
+  /** A dialog pauses it. */
+  pausedRun: string;
   subflowRun: string;
   taskRun: string;
   deployment: string;
