@@ -109,7 +109,7 @@ export class WatchedPage {
 
   /** The faults since the last call. */
   async takeFaults(): Promise<string[]> {
-    const text = await this.page.locator("body").innerText();
+    const text = await this.page.locator("body").innerText().catch(String);
     const badView = BAD_VIEWS.exec(text)?.[0];
     if (badView !== undefined) this.faults.add(`view: ${badView}`);
     const taken = [...this.faults];

@@ -20,7 +20,7 @@ function schedule(scene: Scene, description: string): Locator {
   return scene.main.getByRole("switch", { name: `toggle ${description}` }).locator("../..");
 }
 
-export const DEPLOYMENTS: readonly Dialog[] = [
+export const SCHEDULES: readonly Dialog[] = [
   {
     name: "schedule: create",
     async play(scene) {
@@ -70,6 +70,9 @@ export const DEPLOYMENTS: readonly Dialog[] = [
       await scene.expect(READ, deployment(scene), { "schedules.0.active": true, "schedules.2": undefined });
     },
   },
+];
+
+export const DEPLOYMENTS: readonly Dialog[] = [
   {
     name: "deployment: duplicate",
     async play(scene) {
