@@ -32,7 +32,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { reason: DEAD, at: /^\/work-queues\/work-queue\//, fault: /^view: Not Found$/ },
   { reason: DEAD, at: /^\/work-pools\/work-pool\/[^/]+\/worker\//, fault: /^view: Not Found$/ },
   { reason: DEAD, at: /^\/settings\/blocks\/catalog$/, fault: /^view: Not Found$/ },
-  { reason: DEAD, at: /^\/events\?resource=/, fault: /^view: Something went wrong!?$/ },
+  { reason: DEAD, at: /^\/events\?resource=/, fault: /^(view: Something went wrong!?|console: .*)$/ },
 ];
 
 /** Which of the faults of an address have no exception. Notes the exceptions that are used. */
