@@ -53,8 +53,6 @@ export class WatchedPage {
     this.origin = origin;
     page.setDefaultTimeout(WAIT_MS);
     page.on("request", (request) => {
-      // What the page before has asked for may stay without an end.
-      if (request.isNavigationRequest()) this.loading.clear();
       if (this.isOwn(request)) this.loading.add(request);
     });
     page.on("requestfinished", (request) => this.end(request));
@@ -78,6 +76,8 @@ export class WatchedPage {
 
   /** Opens an address of the UI, and waits until it is loaded. */
   async visit(path: string): Promise<void> {
+    // What the page before has asked for may stay without an end.
+    this.page.once("framenavigated", () => this.loading.clear());
     await this.page.goto(`${this.origin}${path}`, { waitUntil: "domcontentloaded" });
     await this.settle();
   }
@@ -109,7 +109,7 @@ export class WatchedPage {
 
   /** The faults since the last call. */
   async takeFaults(): Promise<string[]> {
-    const text = await this.page.locator("body").innerText();
+    const text = await this.page.locator("body").innerText().catch(String);
     const badView = BAD_VIEWS.exec(text)?.[0];
     if (badView !== undefined) this.faults.add(`view: ${badView}`);
     const taken = [...this.faults];

@@ -5,7 +5,7 @@ const DEAD = "The address is dead in the original, too: its client and server ma
 
 export interface Exception {
   reason: string;
-  /** The addresses that may have the fault. Without it, all. */
+  /** The addresses and dialogs that may have the fault. Without it, all. */
   at?: RegExp;
   fault: RegExp;
 }
@@ -19,10 +19,20 @@ export const EXCEPTIONS: readonly Exception[] = [
     at: /^\/artifacts\/artifact\//,
     fault: /^POST \/api\/task_runs\/filter: 422$/,
   },
+  {
+    reason: "Before it creates a block, the UI asks for one with the name. It expects that there is none.",
+    at: /^block: create/,
+    fault: /^GET \/api\/block_types\/slug\/secret\/block_documents\/name\/made-here: 404$/,
+  },
+  {
+    reason: "The UI asks once more for the work pool that it has deleted.",
+    at: /^work pool: delete$/,
+    fault: /^(GET|POST) \/api\/work_pools\/made-here(\/.*)?: 404$/,
+  },
   { reason: DEAD, at: /^\/work-queues\/work-queue\//, fault: /^view: Not Found$/ },
   { reason: DEAD, at: /^\/work-pools\/work-pool\/[^/]+\/worker\//, fault: /^view: Not Found$/ },
   { reason: DEAD, at: /^\/settings\/blocks\/catalog$/, fault: /^view: Not Found$/ },
-  { reason: DEAD, at: /^\/events\?resource=/, fault: /^view: Something went wrong!?$/ },
+  { reason: DEAD, at: /^\/events\?resource=/, fault: /^(view: Something went wrong!?|console: .*)$/ },
 ];
 
 /** Which of the faults of an address have no exception. Notes the exceptions that are used. */

@@ -6,7 +6,10 @@ export interface Filled {
   wholeRun: string;
   failedRun: string;
   workedRun: string;
+  /** Running, as is the next one. */
   endlessRun: string;
+  /** A dialog pauses it. */
+  pausedRun: string;
   subflowRun: string;
   taskRun: string;
   deployment: string;
@@ -107,10 +110,9 @@ export function addressesOf(filled: Filled): Address[] {
     address("/automations", "Automations"),
     address("/automations/create", "Automations"),
     address("/events", "order.placed"),
-    ...tabs(`/events/event/${filled.eventDate}/${filled.event}`, "tab", {
-      details: "order.placed",
-      raw: /prefect\.resource\.id/,
-    }),
+    address(`/events/event/${filled.eventDate}/${filled.event}`, "order.placed"),
+    // This page does not follow its address: a click changes both.
+    address(`/events/event/${filled.eventDate}/${filled.event}?tab=raw`, /prefect\.resource\.id/),
     ...tabs("/concurrency-limits", "tab", { global: "global", "task-run": "limited" }),
     ...tabs(`/concurrency-limits/concurrency-limit/${filled.tagLimit}`, "tab", {
       "active-task-runs": "limited",

@@ -22,11 +22,8 @@ export async function outcomeOf(
 ): Promise<Outcome> {
   const begun = Date.now();
   const faults: string[] = [];
-  try {
-    await step();
-  } catch (error) {
-    faults.push(error instanceof Error ? error.message : String(error));
-  }
+  const note = (error: unknown) => void faults.push(error instanceof Error ? error.message : String(error));
+  await step().catch(note);
   faults.push(...(await page.takeFaults()));
   return { name, faults: unexplained(name, faults, used), seconds: (Date.now() - begun) / 1000 };
 }

@@ -6,7 +6,7 @@ const OF_TAGS = "/concurrency-limits?tab=task-run";
 const READ = "read_global_concurrency_limit_by_name";
 const READ_OF_TAG = "read_concurrency_limit_by_tag";
 
-export const LIMITS: readonly Dialog[] = [
+export const GLOBAL_LIMITS: readonly Dialog[] = [
   {
     name: "global limit: create",
     async play(scene) {
@@ -55,6 +55,9 @@ export const LIMITS: readonly Dialog[] = [
       await scene.expect(READ, { name: "made-here" }, null);
     },
   },
+];
+
+export const TAG_LIMITS: readonly Dialog[] = [
   {
     name: "limit of a tag: create",
     async play(scene) {

@@ -10,6 +10,9 @@ import type { Reader } from "../reader.ts";
 /** The maximum wait until the stock client sees what a dialog has done. */
 const SECONDS = 10;
 
+/** Values by their dotted paths. Undefined: there is nothing. */
+type Values = Record<string, Json | undefined>;
+
 /** Something that a user does in the UI, and a look at its effect. */
 export interface Dialog {
   name: string;
@@ -75,8 +78,8 @@ export class Scene {
     return this.reader.read(method, args);
   }
 
-  /** Waits until the stock client reads a thing with these values, at their dotted paths; or until it is gone (null). */
-  async expect(method: string, args: JsonObject, expected: Record<string, Json> | null): Promise<void> {
+  /** Waits until the stock client reads a thing with these values, or until the thing is gone (null). */
+  async expect(method: string, args: JsonObject, expected: Values | null): Promise<void> {
     await eventually(SECONDS, async () => {
       const read = await this.read(method, args);
       if (expected === null) return assert.equal(read, null);

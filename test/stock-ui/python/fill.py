@@ -57,10 +57,10 @@ async def work(client, deployment_id):
     return run.id
 
 
-async def run_of_nobody(client, deployment_id):
+async def run_of_nobody(client, deployment_id, name):
     """A run that is Running for the server, though no process runs it."""
-    run = await client.create_flow_run_from_deployment(deployment_id, name="endless-run", state=Running())
-    return run.id
+    run = await client.create_flow_run_from_deployment(deployment_id, name=name, state=Running())
+    return str(run.id)
 
 
 async def small_things(client):
@@ -105,7 +105,8 @@ async def main():
             "deployment": str(deployment_id),
             "queueId": str(queue_id),
             "workedRun": str(worked_run_id),
-            "endlessRun": str(await run_of_nobody(client, deployment_id)),
+            "endlessRun": await run_of_nobody(client, deployment_id, "endless-run"),
+            "pausedRun": await run_of_nobody(client, deployment_id, "paused-run"),
             **await small_things(client),
             **await ids_of_runs(client, whole_run_id),
         }
