@@ -3,7 +3,7 @@ import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
-import { Bool, branchNames, Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { Bool, branchNames, Float, Int, JsonObject, Labels, literal } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 import { StateText, StateType } from "#wire/state";
 
@@ -39,7 +39,7 @@ export const FlowRunPolicy = z
     retry_delay: Int.nullish(),
     pause_keys: listOf(ShortText, 1_000).nullish(),
     resuming: Bool.nullish(),
-    retry_type: z.enum(["in_process", "reschedule"]).nullish(),
+    retry_type: literal("in_process", "reschedule").nullish(),
   })
   .meta({ id: "FlowRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, true));

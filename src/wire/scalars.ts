@@ -40,6 +40,22 @@ export function refuse(
   return z.NEVER;
 }
 
+/** One of several texts. The refusal has pydantic's text for a `Literal`. */
+export const literal = <const Word extends string>(...words: Word[]) =>
+  z
+    .unknown()
+    .meta({ type: "string", enum: words })
+    .transform((value, context): Word => {
+      const word = words.find((each) => each === value);
+      if (word !== undefined) return word;
+      const quoted = words.map((each) => `'${each}'`);
+      const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+      if (value !== undefined) return refuse(context, "literal_error", `Input should be ${expected}`, { expected });
+      // An issue without a type says that the field is missing.
+      context.addIssue("Field required");
+      return z.NEVER;
+    });
+
 /** The schema, with each `ExactNumber` read as the nearest number of JavaScript. */
 export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
 

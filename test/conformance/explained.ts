@@ -24,8 +24,7 @@ export const explained: Explained[] = [
     reason: "The original keeps labels of any kind and can then no longer show the run; they are refused.",
   },
   {
-    scenario: "flow-runs",
-    step: /^create with old policy fields$/,
+    step: /^(create with old policy fields|flow run: old policy)$/,
     path: /^\$\.body\.request_body\.empirical_policy\.(retries|retry_delay)$/,
     reason: "The original writes what it made of the body into the body that it repeats; ours is repeated as it came.",
   },

@@ -18,6 +18,7 @@ await mkdir(folder, { recursive: true });
 for (const scenario of scenarios) {
   if (values.only !== undefined && values.only !== scenario.name) continue;
   const steps = await play(scenario, server);
+  if (steps.some(({ status }) => status === 503)) throw new Error(`${scenario.name}: the original was too busy`);
   const lines = steps.map((step) => JSON.stringify(step));
   await writeFile(join(folder, `${scenario.name}.json`), `[\n${lines.join(",\n")}\n]\n`);
   console.log(`${scenario.name}: ${steps.length} steps`);

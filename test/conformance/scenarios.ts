@@ -8,6 +8,7 @@ import { badRequests, badRequestsOfAutomations } from "./scenarios/bad-requests.
 import { blockFilters } from "./scenarios/block-filters.ts";
 import { blocks } from "./scenarios/blocks.ts";
 import { globalLimits, tagLimits } from "./scenarios/concurrency-limits.ts";
+import { criteria } from "./scenarios/criteria.ts";
 import { deploymentFilters, deploymentRuns, deployments, deploymentSchedules } from "./scenarios/deployments.ts";
 import { events, lifecycleEvents, resourceEvents } from "./scenarios/events.ts";
 import { flowRunFilters } from "./scenarios/flow-run-filters.ts";
@@ -23,6 +24,7 @@ import { runStates, taskRunFilters, taskRuns } from "./scenarios/task-runs.ts";
 import { taskWorkers } from "./scenarios/task-workers.ts";
 import { templates } from "./scenarios/templates.ts";
 import { ui } from "./scenarios/ui.ts";
+import { updates } from "./scenarios/updates.ts";
 import { variables } from "./scenarios/variables.ts";
 import { poolPolls, poolQueues, workers, workPools, workQueues } from "./scenarios/work-pools.ts";
 
@@ -39,6 +41,8 @@ export const scenarios: Scenario[] = [
   deploymentSchedules,
   deploymentRuns,
   deploymentFilters,
+  criteria,
+  updates,
   workPools,
   poolQueues,
   workers,

@@ -4,26 +4,10 @@ import * as z from "zod";
 import { listOf, Name, ShortText } from "#wire/sizes";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
-import { refuse, Bool, Float, Int, intFrom } from "#wire/scalars";
+import { Bool, Float, Int, intFrom, literal } from "#wire/scalars";
 
 /** How many limits one request may name. */
 const MAX_NAMES = 1_000;
-
-/** One of several texts. The refusal has pydantic's text for a `Literal`. */
-const literal = <const Word extends string>(...words: Word[]) =>
-  z
-    .unknown()
-    .meta({ type: "string", enum: words })
-    .transform((value, context): Word => {
-      const word = words.find((each) => each === value);
-      if (word !== undefined) return word;
-      const quoted = words.map((each) => `'${each}'`);
-      const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
-      if (value !== undefined) return refuse(context, "literal_error", `Input should be ${expected}`, { expected });
-      // An issue without a type says that the field is missing.
-      context.addIssue("Field required");
-      return z.NEVER;
-    });
 
 const Decay = Float.pipe(z.number().min(0));
 

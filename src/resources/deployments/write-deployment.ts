@@ -131,7 +131,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   const limitId = body.global_concurrency_limit_id;
   if (limitId && !(await new ConcurrencyLimitStore(tools).read({ id: limitId }))) throw notFound("Concurrency limit");
-  await checkDocuments(tools, [body.infrastructure_document_id]);
+  await checkDocuments(tools, [body.infrastructure_document_id, body.storage_document_id]);
   // Prefect: if the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);

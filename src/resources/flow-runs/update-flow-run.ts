@@ -9,6 +9,7 @@ import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { missingObject, notFound, refused } from "#lib/api-error";
+import { randomName } from "#lib/names";
 import { forget } from "#orchestration/recent-runs";
 import { withBlockDefaults } from "#resources/work-pools/block-defaults";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
@@ -30,7 +31,9 @@ export const FlowRunUpdate = namedStrictObject("FlowRunUpdate", {
 /** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
 export async function updateFlowRun(tools: Tools, id: string, update: z.output<typeof FlowRunUpdate>): Promise<void> {
   if (update.job_variables) await checkJobVariables(tools, id, update.job_variables);
-  const values = { ...flowRuns.changes({ ...update, tags: unique(update.tags) }), updated: tools.clock() };
+  // A name that is null or empty is replaced by a generated name, as for a new run.
+  const name = "name" in update ? { name: update.name || randomName(tools.random) } : {};
+  const values = { ...flowRuns.changes({ ...update, ...name, tags: unique(update.tags) }), updated: tools.clock() };
   forget(tools.workspaceId, id);
   const isRun = and(eq(flow_run.workspace_id, tools.workspaceId), eq(flow_run.id, id));
   const { changes } = await tools.db.run(tools.db.build.update(flow_run).set(values).where(isRun));
