@@ -15,8 +15,6 @@ export interface Order {
   until: string;
   reaction: { url: string; method: string; body: JsonObject | JsonObject[] } | null;
   seconds: number;
-  /** Whether the command runs as a new process instead of a fork. */
-  is_process: boolean;
 }
 
 /** How a command ended. A command that was ended by a signal has the signal's number as a negative code. */

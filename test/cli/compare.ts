@@ -69,7 +69,7 @@ function linesOf(stream: string, reference: string, target: string): string[] {
 }
 
 /** The longest path of a command with which the line begins. */
-function commandOf(line: string, commands: readonly string[]): string | undefined {
+export function commandOf(line: string, commands: readonly string[]): string | undefined {
   const words = argumentsOf(line.replace(/^(--(no-)?prompt |--profile \S+ )+/, ""));
   const paths = words.map((_, index) => words.slice(0, words.length - index).join(" "));
   return paths.find((path) => commands.includes(path));

@@ -44,3 +44,12 @@ export const OUTSIDE: Readonly<Record<string, string>> = {
   "server stop": "stops the original",
   shell: "serves a flow as `prefect flow serve` does",
 };
+
+/** Commands that do not end well in this test, and why. */
+export const NEVER_WELL: Readonly<Record<string, string>> = {
+  "events stream": "ends by Ctrl-C",
+  "flow serve": "ends by Ctrl-C",
+  "work-pool provision-infra": "makes things in a cloud",
+  "work-pool provision-infrastructure": "makes things in a cloud",
+  "work-pool storage configure azure-blob-storage": "needs a block of an integration",
+};

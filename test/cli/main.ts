@@ -1,13 +1,15 @@
 /**
  * Runs every command of the stock command line on the original and on Sluice, and compares exit codes and outputs:
- * `npm run test:cli [-- --only GROUPS] [--verbose] [--processes]`. It needs `SLUICE_PYTHON`, a Python with Prefect.
- * With `--processes` each command is a new process, which is slower. Otherwise runner.py forks.
- * Fails if a command has no call, if a call differs without a reason, or if docs/compatibility.md had another result.
+ * `npm run test:cli [-- --only GROUPS] [--verbose]`. It needs `SLUICE_PYTHON`, a Python with Prefect.
+ * Fails if a command has no call that ends well or none that ends badly, if a call differs without a reason, or if
+ * docs/compatibility.md had another result.
  */
 import { parseArgs } from "node:util";
-import { compare, type Compared, unusedReasons } from "./compare.ts";
+import { isCall } from "./case.ts";
+import { commandOf, compare, type Compared, unusedReasons } from "./compare.ts";
 import { writeResult } from "./document.ts";
-import { GROUPS, OUTSIDE } from "./groups.ts";
+import { GROUPS, NEVER_WELL, OUTSIDE } from "./groups.ts";
+import { transfer } from "./groups/transfer.ts";
 import { playGroup } from "./play.ts";
 import { startBoth } from "./sides.ts";
 
@@ -15,7 +17,6 @@ const { values } = parseArgs({
   options: {
     only: { type: "string" },
     verbose: { type: "boolean", default: false },
-    processes: { type: "boolean", default: false },
   },
 });
 const ends: (() => unknown)[] = [];
@@ -37,10 +38,8 @@ for (const fault of faults) console.error(fault);
 process.exit(faults.length === 0 ? 0 : 1);
 
 async function compareAll(): Promise<Compared[]> {
-  const { reference, target } = await startBoth((end) => ends.push(end), {
-    hasSpares: values.only === undefined || values.only.includes("transfer"),
-    isByProcess: values.processes,
-  });
+  const hasSpares = values.only === undefined || values.only.includes(transfer.name);
+  const { reference, target, endSpares } = await startBoth((end) => ends.push(end), hasSpares);
   const commands = await reference.commandLine.commands;
   const compared: Compared[] = [];
   for (const group of GROUPS) {
@@ -52,16 +51,25 @@ async function compareAll(): Promise<Compared[]> {
         return twin ? [compare({ group: group.name, reference: played, target: twin, commands })] : [];
       }),
     );
+    if (group === transfer) await endSpares();
     console.error(`${group.name}: ${one.length} steps at ${Math.round((Date.now() - begun) / 1000)} s`);
   }
-  if (values.only === undefined) {
-    for (const command of commands) {
-      const isOutside = Object.keys(OUTSIDE).some((name) => `${command} `.startsWith(`${name} `));
-      if (isOutside || compared.some((call) => call.command === command)) continue;
-      faults.push(`prefect ${command} has no call in test/cli/groups`);
+  if (values.only === undefined) checkCalls(commands);
+  return compared;
+}
+
+/** Each command has a call that ends well and one that ends badly. */
+function checkCalls(commands: readonly string[]): void {
+  const calls = GROUPS.flatMap(({ steps }) => steps.filter(isCall));
+  for (const command of commands) {
+    if (Object.keys(OUTSIDE).some((name) => `${command} `.startsWith(`${name} `))) continue;
+    const own = new Set(calls.filter(({ line }) => commandOf(line, commands) === command).map(({ ends }) => ends));
+    if (!own.has("badly")) faults.push(`prefect ${command} has no call in test/cli/groups that ends badly`);
+    const isNeverWell = NEVER_WELL[command] !== undefined;
+    if (own.has("well") === isNeverWell) {
+      faults.push(`prefect ${command} has ${isNeverWell ? "a" : "no"} call in test/cli/groups that ends well`);
     }
   }
-  return compared;
 }
 
 function print({ line, difference, reason, wrong }: Compared): void {

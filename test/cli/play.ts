@@ -33,7 +33,6 @@ async function run(call: Call, side: Side, kept: Map<string, string>): Promise<P
     until: call.until ?? "",
     reaction: call.reaction === undefined ? null : filledRequest(call.reaction, side, kept),
     seconds: call.seconds ?? SECONDS,
-    is_process: side.isByProcess,
   });
   for (const [name, pattern] of Object.entries(call.keep ?? {})) {
     const value = pattern.exec(stdout)?.[1];

@@ -1,6 +1,6 @@
 """Runs commands of the stock command line for test/cli, each in a fork of one process that has imported the client.
 
-A new process per command would take three times as long, most of it for imports. A request may ask for one.
+A new process per command would take three times as long, most of it for imports.
 
 Reads one request per line from stdin and writes one answer per line to stdout, both as JSON. The first line that it
 writes is the tree of commands. A fork begins as `prefect` begins: with a new settings context, arguments, folder and
@@ -60,8 +60,6 @@ def become_command(request, stdout, stderr):
     os.environ.update(request["settings"])
     sys.argv = [str(Path(sys.executable).with_name("prefect")), *request["arguments"]]
     sys.path[0] = str(Path(sys.executable).parent)
-    if request["is_process"]:
-        os.execv(sys.argv[0], sys.argv)
     prefect.context.refresh_global_settings_context()
     os._exit(end_with(app))
 

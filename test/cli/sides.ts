@@ -31,14 +31,6 @@ export interface Side {
   places: [string, string][];
   /** What is not compared, because it depends on how busy this server is. */
   noise: RegExp;
-  /** Whether each command is a new process. */
-  isByProcess: boolean;
-}
-
-export interface Options {
-  /** Whether each server gets an original beside it. Otherwise the main servers stand in for these. */
-  hasSpares: boolean;
-  isByProcess: boolean;
 }
 
 /** The original loses events of a client that ends while its database is busy. */
@@ -46,15 +38,23 @@ const NOISE_OF_ORIGINAL = /^.*Service 'EventsWorker' failed with \d+ pending ite
 
 type OnEnd = (end: () => unknown) => void;
 
-/** Starts the original and Sluice, and waits until both answer. */
-export async function startBoth(onEnd: OnEnd, options: Options): Promise<{ reference: Side; target: Side }> {
+/**
+ * Starts the original and Sluice, and waits until both answer. With `hasSpares` each gets an original beside it. Otherwise
+ * the servers stand in for these.
+ */
+export async function startBoth(onEnd: OnEnd, hasSpares: boolean) {
+  const ends: (() => unknown)[] = [];
+  const endSpares = async () => {
+    for (const end of ends.splice(0)) await end();
+  };
+  onEnd(endSpares);
+  const onEndOfSpare: OnEnd = (end) => ends.push(end);
   const [reference, target] = await Promise.all([startOriginal(onEnd), startSluice(onEnd)]);
-  const spares = options.hasSpares ? [await startOriginal(onEnd), await startOriginal(onEnd)] : [reference, target];
-  const { isByProcess } = options;
-  const side = (world: World, spare = world) => ({ ...sideOf(world, spare, onEnd), isByProcess, noise: NOTHING });
+  const spares = hasSpares ? [await startOriginal(onEndOfSpare), await startOriginal(onEndOfSpare)] : [];
   return {
-    reference: { ...side(reference, spares[0]), noise: NOISE_OF_ORIGINAL },
-    target: side(target, spares[1]),
+    reference: { ...sideOf(reference, spares[0] ?? reference, onEnd), noise: NOISE_OF_ORIGINAL },
+    target: { ...sideOf(target, spares[1] ?? target, onEnd), noise: NOTHING },
+    endSpares,
   };
 }
 
@@ -72,7 +72,7 @@ export async function startSluice(onEnd: OnEnd): Promise<World> {
   return world;
 }
 
-function sideOf({ apiUrl, folder: world }: World, spare: World, onEnd: OnEnd): Omit<Side, "isByProcess" | "noise"> {
+function sideOf({ apiUrl, folder: world }: World, spare: World, onEnd: OnEnd): Omit<Side, "noise"> {
   const home = join(world, "home");
   const folder = join(world, "project");
   mkdirSync(home);

@@ -43,8 +43,41 @@ export const blocks: Group = {
     good("block type delete place"),
     bad("block type delete place"),
     bad("block type delete secret"),
+    bad("block ls --output xml"),
+    bad("block type ls --output xml"),
+    ...resultStorage(),
   ],
 };
+
+function resultStorage(): Group["steps"] {
+  return [
+    { method: "GET", path: "/block_types/slug/local-file-system", keepIdAs: "localType" },
+    {
+      path: "/block_schemas/filter",
+      body: { block_schemas: { block_type_id: { any_: ["{localType}"] } } },
+      keepIdAs: "localSchema",
+    },
+    create("results", "/block_documents/", {
+      name: "results",
+      block_type_id: "{localType}",
+      block_schema_id: "{localSchema}",
+      data: { basepath: "/data" },
+    }),
+    good("experimental result-storage inspect"),
+    good("experimental result-storage set local-file-system/results"),
+    good("experimental result-storage inspect"),
+    good("experimental result-storage inspect --output json"),
+    bad("experimental result-storage inspect --output xml"),
+    bad("experimental result-storage set"),
+    bad("experimental result-storage set nope"),
+    bad("experimental result-storage set local-file-system/nope"),
+    bad(`experimental result-storage set --id ${NOBODY}`),
+    good("experimental result-storage clear"),
+    bad("experimental result-storage clear --nope"),
+    good("experimental result-storage inspect"),
+    good("block delete local-file-system/results"),
+  ];
+}
 
 export const artifacts: Group = {
   name: "artifact",
@@ -88,6 +121,7 @@ export const automations: Group = {
   name: "automation",
   steps: [
     good("automation ls"),
+    bad("automation ls --nope"),
     good(`automation create --from-json '${JSON.stringify(AUTOMATION)}'`, { keep: { made: /([0-9a-f-]{36})/ } }),
     good("automation create --from-file automation.yaml"),
     bad("automation create"),

@@ -94,7 +94,7 @@ export const flowRuns: Group = {
     good("flow-run logs {completed} --output json"),
     bad("flow-run logs {completed} --head --tail"),
     good("flow-run logs {completed} --num-logs 0"),
-    bad("flow-run logs {completed} --head --num-logs 0"),
+    good("flow-run logs {completed} --head --num-logs 0"),
     bad("flow-run logs {completed} --output xml"),
     bad(`flow-run logs ${NOBODY}`),
     good("flow-run watch {completed}"),

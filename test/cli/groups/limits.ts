@@ -67,7 +67,8 @@ export const tagLimits: Group = {
 export const namedLimits: Group = {
   name: "global-concurrency-limit",
   steps: [
-    good("global-concurrency-limit ls"),
+    // Limits of deployments have ids in their names, so their order differs.
+    good("global-concurrency-limit ls", { isUnordered: true }),
     good("global-concurrency-limit create limit-a --limit 3"),
     good("global-concurrency-limit create limit-b --limit 10 --active-slots 2 --slot-decay-per-second 1.5"),
     good("global-concurrency-limit create limit-c --limit 1 --disable"),
@@ -82,8 +83,8 @@ export const namedLimits: Group = {
     bad("global-concurrency-limit inspect limit-b --file written-limit.json"),
     bad("global-concurrency-limit inspect limit-b --output xml"),
     bad("global-concurrency-limit inspect nope"),
-    good("gcl ls"),
-    good("global-concurrency-limit ls --output json"),
+    good("gcl ls", { isUnordered: true }),
+    good("global-concurrency-limit ls --output json", { isUnordered: true }),
     bad("global-concurrency-limit ls --output xml"),
     bad("global-concurrency-limit enable limit-a"),
     good("global-concurrency-limit enable limit-c"),
