@@ -21,6 +21,8 @@ import type { Tools } from "#tools";
 
 /** How many bytes the data of a document may have with its secrets. A row of D1 has 2 MB. */
 const MAX_BYTES = 1_900_000;
+/** How many bytes the smallest secret value has when it is stored: its path, the id of its key, and its encrypted value. */
+const SEALED_BYTES = 100;
 /** How many times a change is tried while other requests change the document. */
 const MAX_TRIES = 5;
 
@@ -130,11 +132,16 @@ function withoutKeys(data: Data, references: readonly Reference[]): Data {
 /** The columns of the data. Throws 413 for data that a row cannot have. */
 async function columnsOf(tools: Tools, row: { id: string }, data: Data, fields: string) {
   const { shown, secrets } = hideSecrets(data, readJson(fields));
+  // Each secret is encrypted. Too many are refused before.
+  checkBytes(secrets.length * SEALED_BYTES);
   const columns = { data: JSON.stringify(shown), secrets: await sealSecrets(tools, row.id, secrets) };
-  const bytes = byteLength(columns.data) + byteLength(columns.secrets);
+  checkBytes(byteLength(columns.data) + byteLength(columns.secrets));
+  return columns;
+}
+
+function checkBytes(bytes: number): void {
   if (bytes > MAX_BYTES)
     throw refused(413, `The data of a block document may have ${MAX_BYTES} bytes when it is stored (got ${bytes}).`);
-  return columns;
 }
 
 function checkInside({ found, depth, count }: Inside): void {
