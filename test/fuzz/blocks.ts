@@ -39,6 +39,7 @@ export async function buildBlocks(make: Make, name: string): Promise<string> {
           inner: { block_type_slug: type["slug"], block_schema_checksum: inner["checksum"] },
         },
       },
+      capabilities: ["write-path", "read-path"],
     },
     SCHEMA,
   );

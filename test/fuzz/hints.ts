@@ -79,6 +79,7 @@ const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^event$/, ['"prefect.flow-run.Completed"', '"prefect.task-run.Running"', '"thing.happened"']],
   [/^deployment_name$/, some("deployment_name")],
   [/^(templates|automations)$/, TEMPLATES],
+  [/^version$/, ['"non-versioned"', '"1"', FRESH]],
   [/^capabilities$/, ['"write-path"', '"read-path"', FRESH]],
   [/^tag$/, some("tag")],
 ];
@@ -160,6 +161,6 @@ export function textsOf(hint: Hint, format?: string): string[] {
   if (known) return [...known[1]];
   const named = nearest(hint, NAMES);
   if (named !== undefined && /^(any_|names|like_|startswith_|name)$/.test(hint.name))
-    return [...some(named), FRESH, FRESH];
+    return [...some(named), FRESH, FRESH, FRESH, FRESH];
   return ['"a"', '"some text"', FRESH, FRESH];
 }

@@ -11,7 +11,7 @@ import { writeOpenApi } from "../../scripts/build.ts";
 import type { Finding } from "./oracle.ts";
 import type { Document } from "./requests.ts";
 import { run, type Report, type Scene } from "./run.ts";
-import { Server } from "./server.ts";
+import { csrfHeaders, Server } from "./server.ts";
 import { playSockets } from "./sockets.ts";
 
 /** The maximum time of an answer. */
@@ -43,6 +43,8 @@ const server = values.url === undefined ? await Server.start() : undefined;
 const url = server?.url ?? values.url ?? "";
 console.log(`seed ${seed}, ${values.minutes} minutes, ${url}`);
 
+/** A token ends after an hour, so it is renewed between two worlds. */
+let headers = await csrfHeaders(url);
 let sent = 0;
 /** The number of requests since the last request that was answered. */
 let silent = 0;
@@ -62,7 +64,7 @@ try {
   });
   for (const [kind, count] of kinds) console.log(`${count} x ${kind}`);
   console.log(`${report.tally.table}\nThe slowest requests:\n${report.tally.slowest(SLOWEST)}`);
-  if (report.tally.unreached.length > 0) console.log(`no 2xx of: ${report.tally.unreached.join(", ")}`);
+  if (report.tally.unreached.length > 0) console.log(`no 2xx of:\n${report.tally.unreached.join("\n")}`);
   console.log(report.summary);
   if (server) {
     const most = highest;
@@ -80,7 +82,7 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
   try {
     const response = await fetch(url + path, {
       method,
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...headers },
       signal: AbortSignal.timeout(PATIENCE_MS),
       ...(body !== undefined && !isChunked && { body }),
       ...(isChunked && { body: new Blob([body]).stream(), duplex: "half" }),
@@ -97,7 +99,8 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
 
 /** Between two worlds: sends the messages over sockets, and prints the new findings. */
 async function between(report: Report, scene: Scene): Promise<void> {
-  report.findings.push(...(await playSockets(url, scene)));
+  headers = await csrfHeaders(url);
+  report.findings.push(...(await playSockets(url, scene, headers)));
   for (const finding of report.findings.slice(told)) {
     const kind = kindOf(finding);
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);

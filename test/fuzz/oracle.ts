@@ -72,13 +72,13 @@ export class Oracle {
 /** A lone surrogate, as `JSON.stringify` prints it. The validator cannot read names with a lone surrogate. */
 const LONE_SURROGATE = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
 
+const REASONS = ["detail", "exception_message", "state", "error"];
+
 /** A refusal has a reason: `detail`, `exception_message` or the like. */
 function isFault(text: string): boolean {
   try {
     const body: unknown = JSON.parse(text);
-    return (
-      typeof body === "object" && body !== null && ("detail" in body || "exception_message" in body || "state" in body)
-    );
+    return typeof body === "object" && body !== null && REASONS.some((name) => name in body);
   } catch {
     return false;
   }

@@ -222,9 +222,13 @@ export class Requests {
       case "object": {
         const likely = objectsOf(hint);
         const made = this.object(schema, hint, level);
-        return likely
-          ? fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...likely) }, { weight: 1, arbitrary: made })
-          : made;
+        if (!likely) return made;
+        const hostiles = likely.hostile.length === 0 ? made : fc.constantFrom(...likely.hostile);
+        return fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom(...likely.valid) },
+          { weight: 2, arbitrary: hostiles },
+          { weight: 1, arbitrary: made },
+        );
       }
       case "string":
         return fc.constantFrom(...textsOf(hint, schema.format));

@@ -72,7 +72,7 @@ export async function run(document: Document, seed: number, send: Send, watch: W
       report.requests += 1;
       report.answers.set(answer.status, (report.answers.get(answer.status) ?? 0) + 1);
       // A request with another method is not one of the operation.
-      if (plan.method === plan.operation.method) report.tally.add(nameOf(plan.operation), answer.status, ms, request);
+      if (plan.method === plan.operation.method) report.tally.add(nameOf(plan.operation), answer, ms, request);
       if (watch.patienceMs !== undefined && ms > watch.patienceMs) report.findings.push(slow(plan, request, ms));
       report.findings.push(...oracle.judge(plan, request, answer), ...(await rota.some(watch.checks, request)));
       world.learn(plan.path, answer.status, answer.text);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Program } from "../system/support/program.ts";
 
-const START_SECONDS = 90;
+const START_SECONDS = 180;
 const STOP_SECONDS = 20;
 
 export class Server {
@@ -16,13 +16,12 @@ export class Server {
   static async start(): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
     const port = await freePort();
-    const program = new Program(process.execPath, [
-      "scripts/start.ts",
-      "--port",
-      String(port),
-      "--data",
-      join(folder, "data"),
-    ]);
+    const program = new Program(
+      process.execPath,
+      ["scripts/start.ts", "--port", String(port), "--data", join(folder, "data")],
+      // Without it, no request for a token succeeds.
+      { PREFECT_SERVER_CSRF_PROTECTION_ENABLED: "true" },
+    );
     await program.prints(/export PREFECT_API_URL=\S+\n/, START_SECONDS);
     return new Server(`http://127.0.0.1:${port}/api`, program, folder);
   }
@@ -46,6 +45,14 @@ export class Server {
     await this.program.kill();
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
+}
+
+/** The headers that requests need on a server with CSRF protection; none on other servers. */
+export async function csrfHeaders(url: string): Promise<Record<string, string>> {
+  const client = "sluice-fuzz";
+  const response = await fetch(`${url}/csrf-token?client=${client}`).catch(() => undefined);
+  const { token }: { token?: string } = (await response?.json()) ?? {};
+  return token === undefined ? {} : { "prefect-csrf-token": token, "prefect-csrf-client": client };
 }
 
 function freePort(): Promise<number> {

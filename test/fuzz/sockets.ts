@@ -11,7 +11,7 @@ const PATIENCE_MS = 20_000;
 const GARBAGE = ["", "{", "null", "[]", '{"type":"auth"}', "\u0000", "«deep:100000»", '{"type":1e400}'];
 
 /** Sends hostile messages over both kinds of sockets. A valid event that is sent afterwards must be found. */
-export async function playSockets(url: string, scene: Scene): Promise<Finding[]> {
+export async function playSockets(url: string, scene: Scene, headers: Record<string, string>): Promise<Finding[]> {
   const events = texts(scene, "Event").map((text) => expand(scene.world.named(text)));
   const filters = texts(scene, "EventFilter").map(
     (text) => `{"type":"filter","filter":${expand(scene.world.named(text))}}`,
@@ -27,7 +27,7 @@ export async function playSockets(url: string, scene: Scene): Promise<Finding[]>
     resource: { "prefect.resource.id": "sluice.fuzz" },
   };
   await say(url, "/events/in", [JSON.stringify(healthy)]);
-  if (await isFound(url, id)) return [];
+  if (await isFound(url, id, headers)) return [];
   return [
     {
       kind: "check",
@@ -65,14 +65,14 @@ async function say(url: string, path: string, messages: readonly string[]): Prom
   await Promise.race([closed, timeout]);
 }
 
-async function isFound(url: string, id: string): Promise<boolean> {
+async function isFound(url: string, id: string, headers: Record<string, string>): Promise<boolean> {
   const filter = {
     filter: { id: { id: [id] }, occurred: { since: "2020-01-01T00:00:00Z", until: "9000-01-01T00:00:00Z" } },
   };
   for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(50)) {
     const response = await fetch(`${url}/events/filter`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify(filter),
       signal: AbortSignal.timeout(PATIENCE_MS),
     }).catch(() => undefined);

@@ -9,7 +9,8 @@ test("between the megabytes of a list in portions the process handles other requ
     others += 1;
   }, 1);
   const response = await toListingResponse(new Listing(Array.from({ length: 20 }, () => async () => [text])), 200);
-  expect((await response.json<string[]>()).every((one) => one === text)).toBe(true);
+  const list: string[] = await response.json();
+  expect(list.every((one) => one === text)).toBe(true);
   clearInterval(timer);
   expect(others).toBeGreaterThanOrEqual(19);
 });

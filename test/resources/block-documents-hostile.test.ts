@@ -10,11 +10,11 @@ import { type Data, dataOf, refer, type Shown } from "./blocks-world";
 
 const MANY = 30_000;
 
-/** A type with these texts, a schema of it, and functions that create documents. */
-async function world(texts: Data = {}) {
+/** A type with these texts, a schema of it with more fields, and functions that create documents. */
+async function world(texts: Data = {}, more: Data = {}) {
   const slug = unique("pump");
   const { body: type } = await api<{ id: string }>("POST", "/block_types/", { name: slug, slug, ...texts });
-  const fields = { title: slug, type: "object" };
+  const fields = { title: slug, type: "object", ...more };
   const { body: schema } = await api<{ id: string }>("POST", "/block_schemas/", { fields, block_type_id: type.id });
   const ids = { block_type_id: type.id, block_schema_id: schema.id };
   const attempt = (data: Data) =>
@@ -33,6 +33,11 @@ describe("a block with tens of thousands of secret fields", () => {
     expect(new Set(Object.values(shown))).toEqual(new Set([MASK]));
     expect(revealSecrets(shown, secrets)).toEqual(data);
     expect(unmask(shown, data, fields)).toEqual(data);
+  });
+
+  test("is refused before so many secrets are encrypted", async () => {
+    const { attempt } = await world({}, { secret_fields: names });
+    expect((await attempt(data)).status).toBe(413);
   });
 
   test("has the paths of its secrets, without those below others", () => {
