@@ -177,13 +177,13 @@ describe("slots", () => {
   });
 
   test("of a rate decay, and a refused client gets a slot after the wait", async () => {
-    const { name } = await aLimit({ limit: 1, slot_decay_per_second: 10 });
+    const { name } = await aLimit({ limit: 1, slot_decay_per_second: 1 });
     const rate = { mode: "rate_limit" };
     expect((await take([name], rate)).status).toBe(200);
     const refused = await take([name], rate);
     expect(refused.status).toBe(423);
     const seconds = Number(refused.headers.get("retry-after"));
-    expect(seconds).toBeLessThanOrEqual(0.1);
+    expect(seconds).toBeLessThanOrEqual(1);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000 + 5));
     expect((await take([name], rate)).status).toBe(200);
   });
