@@ -146,6 +146,11 @@ const TIMES = [
   '"9999-12-31T23:59:59.999999Z"',
 ];
 
+/** Whether requests need a field that the document does not require: only anonymous documents have no name. */
+export function isNeeded({ name, path }: Hint): boolean {
+  return name === "name" && path.length === 1 && path[0] === "block_documents";
+}
+
 /** Valid texts for a field, as JSON. Some texts name existing rows, others are new names. */
 export function textsOf(hint: Hint, format?: string): string[] {
   if (format === "date-time") return TIMES;

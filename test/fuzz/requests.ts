@@ -5,7 +5,7 @@
 import * as fc from "fast-check";
 import { hostile, hostileWords } from "./hostile.ts";
 import { objectsOf } from "./objects.ts";
-import { kindOfParameter, rangeOf, textsOf, type Hint } from "./hints.ts";
+import { isNeeded, kindOfParameter, rangeOf, textsOf, type Hint } from "./hints.ts";
 
 /** The keywords of JSON Schema that the document uses. */
 export interface Schema {
@@ -253,7 +253,7 @@ export class Requests {
       .map(([name, property]) => {
         const inner = { name, path: [...hint.path, hint.name] };
         const field = this.value(property, inner, level + 1).map((text) => [`${JSON.stringify(name)}:${text}`]);
-        const weights = required.has(name) ? [60, 1] : [1, chance - 1];
+        const weights = required.has(name) || isNeeded(inner) ? [60, 1] : [1, chance - 1];
         return fc.oneof(
           { weight: weights[0] ?? 1, arbitrary: field },
           { weight: weights[1] ?? 1, arbitrary: fc.constant<string[]>([]) },

@@ -1,11 +1,12 @@
 /** Requests about blocks that would take minutes, or much memory, in a careless server. */
+import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { MAX_NESTED } from "#db/block-trees";
 import { hideSecrets, MASK, revealSecrets, secretPaths } from "#resources/block-documents/secrets";
 import { unmask } from "#resources/block-documents/unmask";
 import { DocumentReader } from "#resources/block-documents/read-documents";
 import { withTools } from "../support/tools";
-import { api, unique } from "../support/world";
+import { api, unique, WORKSPACE } from "../support/world";
 import { type Data, dataOf, refer, type Shown } from "./blocks-world";
 
 const MANY = 30_000;
@@ -93,10 +94,20 @@ describe("a block document", () => {
   test("with documents inside that have got many references is a 413 when it is read, and a list has it", async () => {
     const { make } = await world();
     const leaf = await make({});
-    const many = Object.fromEntries(Array.from({ length: 600 }, (_, at) => [`k${at}`, refer(leaf)]));
     const middle = await Promise.all(Array.from({ length: 20 }, () => make({})));
     const root = await make(Object.fromEntries(middle.map((one, at) => [`m${at}`, refer(one)])));
-    for (const { id } of middle) await api("PATCH", `/block_documents/${id}`, { data: many });
+    // As many changes would make them: 12,000 references.
+    await env.DB.prepare(
+      `insert into block_document_reference (workspace_id, parent_block_document_id, name, reference_block_document_id)
+        select ?, parents.value, 'k' || names.value, ? from json_each(?) parents cross join json_each(?) names`,
+    )
+      .bind(
+        WORKSPACE,
+        leaf.id,
+        JSON.stringify(middle.map(({ id }) => id)),
+        JSON.stringify(Array.from({ length: 600 }, (_, at) => at)),
+      )
+      .run();
     expect((await api("GET", `/block_documents/${root.id}`)).status).toBe(413);
     const listed = await api<Shown[]>("POST", "/block_documents/filter", {
       block_documents: { id: { any_: [root.id, leaf.id] } },
