@@ -79,12 +79,16 @@ export class World {
     return this.runClient([file], settings);
   }
 
-  /** Runs the stock command line. */
-  prefect(args: readonly string[], settings: Record<string, string> = {}): Program {
-    return this.runClient(["-m", "prefect", ...args], settings);
+  /** Runs the stock command line. With "profiles" it knows no server but those of its profiles. */
+  prefect(
+    args: readonly string[],
+    settings: Record<string, string> = {},
+    server: "here" | "profiles" = "here",
+  ): Program {
+    return this.runClient(["-m", "prefect", ...args], settings, server);
   }
 
-  private runClient(args: readonly string[], settings: Record<string, string>): Program {
+  private runClient(args: readonly string[], settings: Record<string, string>, server = "here"): Program {
     if (!existsSync(python)) {
       throw new Error(
         `${resolve(python)} is not there. These tests need a Python with prefect: python3 -m venv .venv,` +
@@ -93,7 +97,7 @@ export class World {
     }
     return this.run(python, args, {
       PREFECT_HOME: join(this.folder, "home"),
-      PREFECT_API_URL: this.apiUrl,
+      ...(server === "here" && { PREFECT_API_URL: this.apiUrl }),
       ...settings,
     });
   }
