@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { NoBrowser, startChromium, WatchedPage } from "./browser.ts";
 import { DIALOGS } from "./dialogs.ts";
 import { Scene } from "./dialogs/scene.ts";
-import { EXCEPTIONS, type Exception } from "./exceptions.ts";
+import { EXCEPTIONS, type Exception, unexplained } from "./exceptions.ts";
 import { startFilled } from "./filled.ts";
 import { Reader } from "./reader.ts";
 import { folderOfUi, serveUi } from "./serve-ui.ts";
@@ -54,7 +54,7 @@ async function run(): Promise<void> {
   const page = await WatchedPage.open(browser, ui.origin);
   const used = new Set<Exception>();
 
-  faults.push(...routesWithoutAddress(folder, filled));
+  faults.push(...unexplained("routes", routesWithoutAddress(folder, filled), used));
   for await (const outcome of walk(page, filled, used, isWanted)) note(outcome);
   const scene = new Scene(page, reader, filled);
   for (const dialogs of DIALOGS) {

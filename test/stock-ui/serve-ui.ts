@@ -72,7 +72,9 @@ function close(server: Server): void {
 /** The browser's `Host` is kept: the server makes the address of its API from it, and checks pages' origins by it. */
 function forward(incoming: IncomingMessage, response: ServerResponse, { hostname, port }: Upstream, broken: string[]) {
   const { method, url: path, headers } = incoming;
-  const outgoing = request({ hostname, port, method, path, headers }, (answer) => {
+  // A new connection for each request: a kept one may be closed by the server at the moment in which it is used again.
+  // Browsers then send the request again, and Node does not.
+  const outgoing = request({ agent: false, hostname, port, method, path, headers }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
     answer.on("error", fail);

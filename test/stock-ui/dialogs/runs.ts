@@ -13,13 +13,19 @@ async function change(scene: Scene, run: string, item: string, button: string): 
   await scene.confirm(button);
 }
 
+function idOf(thing: Json | undefined): string {
+  const id = at(thing, "id");
+  assert.ok(typeof id === "string");
+  return id;
+}
+
 /** The flow runs that were made by hand, by their ids. */
 async function runsOf(scene: Scene): Promise<Map<string, Json>> {
   const filter = { deployment_filter: { id: { any_: [scene.filled.deployment] } } };
   const runs = await scene.read("read_flow_runs", { ...filter, limit: 200 });
   assert.ok(Array.isArray(runs));
   const byHand = runs.filter((run) => at(run, "auto_scheduled") === false);
-  return new Map(byHand.map((run) => [String(at(run, "id")), run]));
+  return new Map(byHand.map((run) => [idOf(run), run]));
 }
 
 async function expectState(scene: Scene, run: string, expected: Record<string, Json>): Promise<void> {
@@ -62,7 +68,7 @@ export const RUNS: readonly Dialog[] = [
     name: "flow run: delete",
     async play(scene) {
       const runs = await scene.read("read_flow_runs", CUSTOM);
-      await change(scene, String(at(runs, "0.id")), "Delete", "Delete");
+      await change(scene, idOf(at(runs, "0")), "Delete", "Delete");
       await scene.expect("read_flow_runs", CUSTOM, { "0": undefined });
     },
   },
