@@ -37,6 +37,8 @@ export function questionsOf({ fixtures, runId, taskRunId, now }: Named): Record<
     history_interval_seconds: (days * 86_400) / 50,
   });
   const newest = { sort: "START_TIME_DESC", limit: 100 };
+  /** As many as each of both servers has of a deployment. */
+  const few = { sort: "START_TIME_DESC", limit: 10 };
   const expected = { sort: "EXPECTED_START_TIME_DESC", limit: 100 };
   return {
     "flow runs, a page": {
@@ -61,8 +63,8 @@ export function questionsOf({ fixtures, runId, taskRunId, now }: Named): Record<
         { sort: "EXPECTED_START_TIME_ASC", limit: 100, flow_runs: ofType("SCHEDULED") },
       ],
       late: ["/flow_runs/filter", { ...newest, flow_runs: { state: { name: { any_: ["Late"] } } } }],
-      failed: ["/flow_runs/filter", { ...newest, flow_runs: ofType("FAILED") }],
-      "of a flow": ["/flow_runs/filter", { ...newest, flows }],
+      failed: ["/flow_runs/filter", { ...few, flow_runs: ofType("FAILED") }],
+      "of a flow": ["/flow_runs/filter", { ...few, flows }],
       "of a flow, its last run (flows page)": [
         "/flow_runs/filter",
         { ...expected, limit: 1, flows, flow_runs: { expected_start_time: { before_: time(now) } } },
@@ -73,7 +75,7 @@ export function questionsOf({ fixtures, runId, taskRunId, now }: Named): Record<
         "/flow_runs/filter",
         { ...expected, limit: 1, flows: rare, flow_runs: { expected_start_time: { before_: time(now) } } },
       ],
-      "of a deployment": ["/flow_runs/filter", { ...newest, deployments }],
+      "of a deployment": ["/flow_runs/filter", { ...few, deployments }],
       "of a deployment, its last run (deployments page)": [
         "/flow_runs/filter",
         { ...expected, limit: 1, deployments, flow_runs: { expected_start_time: { before_: time(now) } } },
@@ -89,7 +91,7 @@ export function questionsOf({ fixtures, runId, taskRunId, now }: Named): Record<
       ],
       "of a deployment, without scheduled": [
         "/flow_runs/filter",
-        { ...newest, deployments, flow_runs: { state: { name: { not_any_: ["Scheduled"] } } } },
+        { ...few, deployments, flow_runs: { state: { name: { not_any_: ["Scheduled"] } } } },
       ],
       "of a pool": ["/flow_runs/filter", { ...newest, work_pools: pools }],
       "with a tag": ["/flow_runs/filter", { ...newest, flow_runs: { tags: { any_: ["team-2"] } } }],
@@ -105,8 +107,8 @@ export function questionsOf({ fixtures, runId, taskRunId, now }: Named): Record<
       "started in a week": ["/flow_runs/paginate", { ...newest, flow_runs: { ...started, ...noSubflow }, page: 1 }],
       "of a deployment, a week": ["/flow_runs/paginate", { ...newest, deployments, flow_runs: started, page: 1 }],
       "of a flow, a week": ["/flow_runs/paginate", { ...newest, flows, flow_runs: started, page: 1 }],
-      "of a deployment": ["/flow_runs/paginate", { ...newest, deployments, page: 1 }],
-      "of a flow": ["/flow_runs/paginate", { ...newest, flows, page: 1 }],
+      "of a deployment": ["/flow_runs/paginate", { ...few, deployments, page: 1 }],
+      "of a flow": ["/flow_runs/paginate", { ...few, flows, page: 1 }],
       "subflows of a run": ["/flow_runs/paginate", { ...newest, flow_runs: { parent_flow_run_id: { any_: [runId] } } }],
     },
     "flow runs, a count": {
