@@ -3,7 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
-import type { HistoryWindow } from "#wire/history";
+import { endOf, type HistoryWindow } from "#wire/history";
 import { type State, TERMINAL_TYPES } from "#wire/state";
 
 /** The tables that have runs. */
@@ -28,17 +28,13 @@ export function latenessOf(run: RunTable, now: Micros): SQL {
  * Counts the runs that meet `where` by interval and state. Selects `HistoryRow`s. `total` adds as floats, because `sum`
  * fails the statement beyond 2^63.
  */
-export function selectHistory(
-  run: RunTable,
-  where: SQL,
-  { start, interval, intervals }: HistoryWindow,
-  now: Micros,
-): SQL {
+export function selectHistory(run: RunTable, where: SQL, window: HistoryWindow, now: Micros): SQL {
+  const { start, interval } = window;
   return sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
         ${run.state_type} as state_type, ${run.state_name} as state_name, count(*) as count_runs,
         total(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, total(${latenessOf(run, now)}) as sum_estimated_lateness
       from ${run}
-      where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${start + intervals * interval}
+      where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${endOf(window)}
         and ${run.state_type} is not null
       group by 1, 2, 3 order by 1, 2, 3`;
 }

@@ -1,5 +1,6 @@
 /** Reads a workspace's stored events: pages, totals and counts. */
 import { type SQL, sql } from "drizzle-orm";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { ArchiveUnreachable } from "#archive/bucket";
 import { asObject, each, list } from "#db/sql";
 import { event_archive, event_segment } from "#db/tables/event";
@@ -113,7 +114,7 @@ export class EventReader extends SegmentReader {
     const hours = new Map<Micros, number>();
     const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
     const { counts, rest } = await this.readCounts(filter, window);
-    for (const { hour, name, count } of counts) if (matchesName(filter, name)) add(hour, count);
+    for (const { hour, name, count } of counts) if (name === null || matchesName(filter, name)) add(hour, count);
     const takeHeader = (part: PartHeader, hour: Micros) => {
       if (!isWhole(part, window, this.cutoff)) return false;
       for (const [name, count] of Object.entries(part.counts ?? {})) {
@@ -131,18 +132,17 @@ export class EventReader extends SegmentReader {
     const { segment, bundle } = occurredIn(this.workspaceId, window);
     const { segment: names, bundle: bundleNames } = mayHoldNames(filter);
     const whole = (alias: string) => countsAsWhole(alias, window, this.cutoff);
-    const sums = (alias: string) => sumsByName(alias, this.cutoff);
+    const counted = (table: SQLiteTable, alias: string, where: SQL) =>
+      countsOf(table, alias, sql`${where} and ${whole(alias)}`, filter, this.cutoff);
     // Only these hours can be cut by an end of the window or of a retention.
     const cuts = list([window.since, window.until, ...this.cutoff.oldestByName.values()].map(hourOf));
     const [ofSegments = [], segments = [], ofBundles = [], bundles = []] = await this.db.readAll([
-      sql`${sums("s")} from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
-        where ${segment} and ${whole("s")} group by s.hour, c.key`,
+      counted(event_segment, "s", segment),
       sql`select ${HEADER}, 1 as fits from ${event_segment} s
         where ${segment} and s.hour in ${cuts} and not ${whole("s")} and ${names} limit ${MAX_HEADERS}`,
       ...(this.archive
         ? [
-            sql`${sums("a")} from ${event_archive} a, json_each(${asObject(sql`a.counts`)}) c
-              where ${bundle} and ${whole("a")} group by a.hour, c.key`,
+            counted(event_archive, "a", bundle),
             sql`select ${BUNDLE} from ${event_archive} a where ${bundle}
               and (a.hour in ${cuts} or a.counts is null) and not ${whole("a")} and ${bundleNames}`,
           ]
@@ -165,10 +165,10 @@ export function eventReader(tools: Tools): EventReader {
   return new EventReader(tools.db, tools.workspaceId, shownSince(tools, tools.clock()), tools.archive);
 }
 
-/** How many events of a name are in the segments of an hour. */
+/** How many events of a name, or of several names (null), are in the segments of an hour. */
 interface Count {
   hour: Micros;
-  name: string;
+  name: string | null;
   count: number;
 }
 
@@ -183,15 +183,30 @@ function isPlain({ resource, related, any_resource, id, text }: EventFilter): bo
   return !resource && listOf(related).length === 0 && listOf(any_resource).length === 0 && !id?.id?.length && !text;
 }
 
+/** How many names are compared one by one. A list of names would be one more row for each segment and name. */
+const FEW_NAMES = 4;
+
+/** Whether a condition holds for one of the names with a retention of their own. `of` gets a name as in the JSON of counts. */
+function forSomeName({ oldestByName }: EventCutoff, of: (name: SQL, oldest: SQL) => SQL): SQL {
+  const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest] as const);
+  if (names.length === 0) return sql`false`;
+  if (names.length > FEW_NAMES)
+    return sql`exists (select 1 from ${each(names)} n where ${of(sql`n.value->>0`, sql`n.value->>1`)})`;
+  return sql`(${sql.join(
+    names.map(([name, oldest]) => of(sql`${name}`, sql`${oldest}`)),
+    sql` or `,
+  )})`;
+}
+
 /** Whether the counts of a segment (`s`) or bundle (`a`) are right: it is within the window and on one side of the retention of each name. */
-function countsAsWhole(alias: string, { since, until }: Window, { oldestByName }: EventCutoff): SQL {
+function countsAsWhole(alias: string, { since, until }: Window, cutoff: EventCutoff): SQL {
   const column = (name: string) => sql.raw(`${alias}.${name}`);
   const [first, last, counts] = [column("first_occurred"), column("last_occurred"), column("counts")];
-  const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
-  const isCut = sql`exists (select 1 from ${each(names)} n
-    where ${first} < n.value->>1 and ${last} >= n.value->>1 and instr(${counts}, n.value->>0) > 0)`;
-  return sql`(${first} >= ${since} and ${last} <= ${until} and ${counts} is not null
-    ${names.length > 0 ? sql`and not ${isCut}` : sql``})`;
+  const isCut = forSomeName(
+    cutoff,
+    (name, oldest) => sql`(${first} < ${oldest} and ${last} >= ${oldest} and instr(${counts}, ${name}) > 0)`,
+  );
+  return sql`(${first} >= ${since} and ${last} <= ${until} and ${counts} is not null and not ${isCut})`;
 }
 
 /** The same for a part. */
@@ -203,11 +218,27 @@ function isWhole(part: PartHeader, { since, until }: Window, { oldestByName }: E
   );
 }
 
-/** The columns of a `Count`: without events that are completely past the retention of their name. */
-function sumsByName(alias: string, { oldestByName }: EventCutoff): SQL {
-  const names = [...oldestByName];
-  const isHidden = sql`exists (select 1 from ${each(names)} n
-    where n.value->>0 = c.key and ${sql.raw(alias)}.last_occurred < n.value->>1)`;
-  const count = names.length > 0 ? sql`iif(${isHidden}, 0, c.value)` : sql`c.value`;
-  return sql`select ${sql.raw(alias)}.hour as hour, c.key as name, sum(${count}) as count`;
+/**
+ * Selects the `Count`s of the segments or bundles that meet a condition, without events that are completely past the retention of their
+ * name. The names are read only if the filter names some, and in segments with such events.
+ */
+function countsOf(table: SQLiteTable, alias: string, where: SQL, filter: EventFilter, cutoff: EventCutoff): SQL {
+  const column = (name: string) => sql.raw(`${alias}.${name}`);
+  const last = column("last_occurred");
+  const key = sql`json_quote(c.key) || ':'`;
+  const isHidden = forSomeName(cutoff, (name, oldest) => sql`(${name} = ${key} and ${last} < ${oldest})`);
+  const byName = sql`select ${column("hour")} as hour, c.key as name, sum(iif(${isHidden}, 0, c.value)) as count
+    from ${table} ${sql.raw(alias)}, json_each(${asObject(column("counts"))}) c where ${where} group by 1, 2`;
+  if (namesEvents(filter)) return byName;
+  const mayHide = forSomeName(
+    cutoff,
+    (name, oldest) => sql`(${last} < ${oldest} and instr(${column("counts")}, ${name}) > 0)`,
+  );
+  const hidden = sql`select total(iif(${isHidden}, c.value, 0)) from json_each(${asObject(column("counts"))}) c`;
+  const shown = sql`${column("event_count")} - iif(${mayHide}, (${hidden}), 0)`;
+  return sql`select ${column("hour")} as hour, null as name, sum(${shown}) as count
+    from ${table} ${sql.raw(alias)} where ${where} group by 1`;
 }
+
+/** Whether a filter has criteria for the names of events. */
+const namesEvents = ({ event }: EventFilter): boolean => Object.values(event ?? {}).some((list) => list?.length);

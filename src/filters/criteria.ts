@@ -2,6 +2,8 @@
 import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { flowRunStart, startsOfExpectedSince, startsOfExpectedUntil } from "#db/expected-starts";
+import { areLiveNames, liveRuns, liveRunsNamed } from "#db/live-runs";
 import { createdByField } from "#db/short/created-by";
 import { uuidText } from "#db/short/ids";
 import { each, list } from "#db/sql";
@@ -12,6 +14,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { Bool, Int } from "#wire/scalars";
 import { StateType, TERMINAL_TYPES } from "#wire/state";
@@ -90,9 +93,6 @@ function queueName(table: Record<"workspace_id" | "work_queue_id" | "work_queue_
     where named.workspace_id = ${table.workspace_id} and named.id = ${table.work_queue_id}), ${table.work_queue_name})`;
 }
 
-/** The time at which a run started or is expected to start. The index `flow_run_start` has the same expression. */
-export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
-
 export const flowRunFilter = combinable("FlowRunFilter", {
   id: group("FlowRunFilterId", { any_: anyId(flow_run.id), not_any_: noneOf(Uuid, flow_run.id) }),
   name: group("FlowRunFilterName", { any_: anyOf(z.string(), flow_run.name), like_: contains(flow_run.name) }),
@@ -118,7 +118,7 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     ),
     name: lone(
       group("FlowRunFilterStateName", {
-        any_: anyOf(z.string(), flow_run.state_name),
+        any_: criterion(Values(z.string()), hasStateName),
         not_any_: noneOf(z.string(), flow_run.state_name),
       }),
     ),
@@ -132,7 +132,16 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     ...span(flow_run.end_time),
     is_null_: isNull(flow_run.end_time),
   }),
-  expected_start_time: group("FlowRunFilterExpectedStartTime", span(flow_run.expected_start_time)),
+  expected_start_time: group("FlowRunFilterExpectedStartTime", {
+    before_: criterion(Time, (time, workspaceId) => [
+      sql`${flow_run.expected_start_time} <= ${time}`,
+      startsOfExpectedUntil(workspaceId, time),
+    ]),
+    after_: criterion(Time, (time, workspaceId) => [
+      sql`${flow_run.expected_start_time} >= ${time}`,
+      startsOfExpectedSince(workspaceId, time),
+    ]),
+  }),
   next_scheduled_start_time: group("FlowRunFilterNextScheduledStartTime", span(flow_run.next_scheduled_start_time)),
   parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(Values(Uuid), hasParentFlowRun) }),
   parent_task_run_id: combinable("FlowRunFilterParentTaskRunId", {
@@ -162,9 +171,23 @@ function hasStateType(types: StateType[], workspaceId: string): SQL {
   if (types.every((one) => one === "SCHEDULED")) {
     return sql`(${type} and ${flow_run.end_time} is null and likelihood(${next} > -9e18, 0.01))`;
   }
-  const live = sql`select live.id from ${flow_run} as live indexed by flow_run_live
-    where live.end_time is null and live.workspace_id = ${workspaceId}`;
-  return sql`(${type} and ${seek(flow_run.id, sql`${flow_run.id} in (${live})`)})`;
+  return sql`(${type} and ${seek(flow_run.id, sql`${flow_run.id} in (${liveRuns(workspaceId)})`)})`;
+}
+
+/** Of the names of states before the end, the indexes of the few runs that have them are used. */
+function hasStateName(names: string[], workspaceId: string): SQL {
+  const named = sql`${flow_run.state_name} in ${list(names)}`;
+  const live = liveRunsNamed(names, workspaceId);
+  return live ? sql`(${named} and ${seek(flow_run.id, sql`${flow_run.id} in (${live})`)})` : named;
+}
+
+/** Whether a filter finds only runs of the small indexes, by the types or names of their states. */
+export function namesLiveStates({ operator, state }: z.output<typeof flowRunFilter.schema>): boolean {
+  if (operator !== "and_" || state?.operator !== "and_") return false;
+  const { type, name } = state;
+  const types = type?.not_any_?.length ? [] : (type?.any_ ?? []);
+  const names = name?.not_any_?.length ? [] : (name?.any_ ?? []);
+  return (types.length > 0 && !types.some((one) => TERMINAL_TYPES.has(one))) || areLiveNames(names);
 }
 
 function hasParentFlowRun(ids: string[], workspaceId: string): SQL {

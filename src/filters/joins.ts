@@ -10,19 +10,23 @@ import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { artifactCollectionFilter, artifactFilter, ofNamed } from "./artifacts";
-import { ALWAYS, anyId, combine, type Criterion, inWorkspace } from "./clause";
+import { ALWAYS, anyId, anyOf, combine, type Criterion, inWorkspace } from "./clause";
 import { blockDocumentFilter, blockSchemaFilter, blockTypeFilter } from "./blocks";
 import {
   deploymentFilter,
   flowFilter,
   flowRunFilter,
+  namesLiveStates,
   ofAnyFlowRun,
   taskRunFilter,
   variableFilter,
   workPoolFilter,
   workQueueFilter,
 } from "./criteria";
+import type { Micros } from "#lib/clock";
 import { shortWorkspace, uuidText } from "#db/short/ids";
+import { mayStartSince } from "#db/task-run-starts";
+import { Uuid } from "#wire/ids";
 import { inTaskWorkspace, isTaskRunOf, ofFlowRun } from "#db/task-run-keys";
 
 const RESOURCES = {
@@ -99,7 +103,8 @@ const toTaskRuns: Way = {
 };
 const fromFlowRun: Way[] = [
   toFlow(flow_run.flow_id),
-  { to: "deployments", here: flow_run.deployment_id, there: deployment.id },
+  // With the plus, SQLite does not search runs by the id of the deployment, unless `ofDeployments` says so.
+  { to: "deployments", here: sql`+${flow_run.deployment_id}`, there: deployment.id },
   toWorkQueue(flow_run.work_queue_id),
 ];
 const fromWorkQueue: Way[] = [
@@ -157,8 +162,9 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   const joined = ids
     ? [ofAnyFlowRun(workspaceId, ids)]
     : WAYS[root].flatMap((way) => follow(way, filters, workspaceId));
-  if (root === "task_runs" && !namesTaskRuns(filters)) joined.push(inTaskWorkspace(workspaceId));
-  if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
+  if (root === "task_runs" && !namesTaskRuns(filters))
+    joined.push(inTaskWorkspace(workspaceId), ...startedSince(filters, workspaceId));
+  if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId), ...ofFlows(filters, workspaceId));
   if (root === "artifacts" || root === "artifact_collections") joined.push(...ofNamed(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
@@ -167,9 +173,34 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
  * The condition that a run belongs to one of the deployments that the filter names by id. Through a subquery, SQLite
  * would not use the index on deployments.
  */
-function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
+function ofDeployments({ deployments, flow_runs }: Filters, workspaceId: string): SQL[] {
   if (deployments?.operator !== "and_") return [];
+  // All runs of a deployment may be many more than all runs that have not ended.
+  if (flow_runs && namesLiveStates(flow_runs)) return [];
   return anyId(flow_run.deployment_id).clauses(deployments.id?.any_, workspaceId);
+}
+
+/** Whether the filters have a beginning for the times of task runs. The key finds the later ones, unless task runs are named. */
+export const namesStarts = (filters: Filters): boolean => startOf(filters) !== null;
+
+/** The beginning. */
+function startOf({ task_runs: filter }: Filters): Micros | null {
+  if (filter?.operator !== "and_") return null;
+  const times = [filter.start_time?.after_, filter.expected_start_time?.after_].filter(
+    (time) => typeof time === "number",
+  );
+  return times.length === 0 ? null : Math.max(...times);
+}
+
+function startedSince(filters: Filters, workspaceId: string): SQL[] {
+  const start = startOf(filters);
+  return start === null ? [] : [mayStartSince(workspaceId, start)];
+}
+
+/** The condition that a run belongs to one of the flows that the filter names by id. Of other runs the flow is not read. */
+function ofFlows({ flows }: Filters, workspaceId: string): SQL[] {
+  if (flows?.operator !== "and_") return [];
+  return anyOf(Uuid, flow_run.flow_id).clauses(flows.id?.any_, workspaceId);
 }
 
 /**

@@ -9,7 +9,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
-import { flowRunStart } from "./criteria";
+import { flowRunStart } from "#db/expected-starts";
 
 const RUN_SORTS = [
   "EXPECTED_START_TIME_ASC",

@@ -34,13 +34,16 @@ export interface HistoryWindow {
   intervals: number;
 }
 
+/** The end of the last interval. */
+export const endOf = ({ start, interval, intervals }: HistoryWindow): Micros => start + intervals * interval;
+
 /** The window of a body. Throws 422 for intervals that are too short, or that end after the last date. */
 export function windowOf(body: z.output<z.ZodObject<typeof HistoryFields>>): HistoryWindow {
   const interval = Math.round(body.history_interval_seconds * SECOND);
   if (interval < SECOND) throw unprocessable("History interval must not be less than 1 second.");
   const start = body.history_start;
   const intervals = Math.min(MAX_INTERVALS, Math.max(0, Math.ceil((body.history_end - start) / interval)));
-  if (start + intervals * interval > LAST_TIME)
+  if (endOf({ start, interval, intervals }) > LAST_TIME)
     throw unprocessable("The last interval must not end after the year 9999.");
   return { start, interval, intervals };
 }

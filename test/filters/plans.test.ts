@@ -87,6 +87,27 @@ const LISTS: [what: string, filters: FiltersInput["flow_runs"], sort: FlowRunSor
     false,
   ],
   [
+    "late, by the name of the state",
+    { state: { name: { any_: ["Late"] } } },
+    "START_TIME_DESC",
+    "ended USING INDEX flow_run_ended_as_live",
+    true,
+  ],
+  [
+    "expected in a stretch of time",
+    { expected_start_time: { after_: at(1), before_: at(2) } },
+    "START_TIME_DESC",
+    "flow_run_start (workspace_id=? AND <expr>>? AND <expr><?)",
+    false,
+  ],
+  [
+    "of a deployment, expected in a stretch of time",
+    { deployment_id: { any_: [idOf("d1")] }, expected_start_time: { after_: at(1), before_: at(2) } },
+    "START_TIME_DESC",
+    "flow_run_deployment (workspace_id=? AND deployment_id=? AND <expr>>? AND <expr><?)",
+    false,
+  ],
+  [
     "scheduled or running",
     { state: { type: { any_: ["SCHEDULED", "RUNNING"] } } },
     "START_TIME_DESC",
@@ -101,6 +122,16 @@ describe("a list of 50 flow runs is read through an index", () => {
     const plan = await explain("flow_runs", filters, sql`order by ${orderBy("flow_runs", "START_TIME_DESC")} limit 50`);
     expect(plan).toContain("flow_run_deployment (workspace_id=? AND deployment_id=?)");
     expect(plan).not.toContain(SORTED);
+  });
+
+  test("for the live runs of the deployment that the deployments filter names", async ({ expect }) => {
+    const filters = {
+      deployments: { id: { any_: [idOf("d1")] } },
+      flow_runs: { state: { name: { any_: ["Scheduled"] } } },
+    };
+    const plan = await explain("flow_runs", filters, sql`order by ${orderBy("flow_runs", "START_TIME_DESC")} limit 50`);
+    expect(plan).toContain("live USING INDEX flow_run_live");
+    expect(plan).toContain("SEARCH flow_run USING PRIMARY KEY (workspace_id=? AND id=?)");
   });
 
   test.for(LISTS)("%s", async ([, flow_runs, sort, step, sorted], { expect }) => {

@@ -15,6 +15,7 @@ import { printTime } from "#wire/dates";
 import { findD1File, readDatabase } from "../../bench/data-folder.ts";
 import { startLocalServer } from "../../scripts/local-server.ts";
 import { readPid } from "../../scripts/processes.ts";
+import { d1OfFile } from "./file-d1.ts";
 
 const PORT = 4287;
 const DAYS = 8;
@@ -35,16 +36,6 @@ function start() {
   // A start sets this variable for itself.
   delete process.env["MINIFLARE_WORKERD_PATH"];
   return startLocalServer({ host: "127.0.0.1", port: PORT, data: folder, vars: {} });
-}
-
-/** D1's interface for the file of a stopped server. */
-function d1Of(database: DatabaseSync): D1Database {
-  const prepare = (text: string, values: (string | number | null)[] = []) => ({
-    bind: (...given: (string | number | null)[]) => prepare(text, given),
-    all: async () => ({ results: database.prepare(text).all(...values), meta: {} }),
-  });
-  const batch = (statements: ReturnType<typeof prepare>[]) => Promise.all(statements.map((one) => one.all()));
-  return { prepare, batch } as unknown as D1Database;
 }
 
 /** An event of a run, or of a task run in it, about as large as the client's. */
@@ -87,7 +78,7 @@ function anEvent(index: number, at: number): GatheredEvent {
 async function seed(file: string): Promise<void> {
   const database = new DatabaseSync(file);
   database.exec("pragma synchronous = off");
-  const db = new Database(d1Of(database), noCost());
+  const db = new Database(d1OfFile(database), noCost());
   const step = (DAYS * DAY_MS) / events;
   const perWrite = EVENTS_PER_SEGMENT * 200;
   for (let first = 0; first < events; first += perWrite) {

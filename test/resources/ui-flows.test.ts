@@ -173,7 +173,7 @@ describe("POST /ui/flow_runs/history", () => {
     const filters = toFilters({ flow_runs: FilterFields.flow_runs.parse(filter) });
     const where = whereClause("flow_runs", filters, DEFAULT_WORKSPACE);
     const part = { sort: "EXPECTED_START_TIME_DESC", limit: 10, offset: 0 } as const;
-    expect(await planOf(selectHistoryRuns(where, part, 0))).toContain(step);
+    expect(await planOf(selectHistoryRuns(DEFAULT_WORKSPACE, where, part, 0))).toContain(step);
   });
 });
 

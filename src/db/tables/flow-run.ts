@@ -76,6 +76,16 @@ export const flow_run = sqliteTable(
     index("flow_run_halted")
       .on(t.state_type, t.state_timestamp)
       .where(sql`state_type in ('PAUSED', 'CANCELLING')`),
+    // The few runs that started before they were expected, or more than a day later (`db/expected-starts.ts`).
+    index("flow_run_off_time")
+      .on(t.workspace_id, t.expected_start_time, t.start_time)
+      .where(sql`not (start_time between expected_start_time and expected_start_time + 86400000000)`),
+    // The few runs that have ended in a state with the name of a state before the end (`db/live-runs.ts`).
+    index("flow_run_ended_as_live")
+      .on(t.workspace_id, t.state_name)
+      .where(
+        sql`end_time is not null and state_name in ('Scheduled', 'Late', 'AwaitingRetry', 'AwaitingConcurrencySlot', 'Pending', 'Running', 'Retrying', 'Paused', 'Suspended', 'Cancelling')`,
+      ),
     // A flow has at most one run per idempotency key.
     uniqueIndex("flow_run_idempotency")
       .on(t.workspace_id, t.flow_id, t.idempotency_key)

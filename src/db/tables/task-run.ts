@@ -50,6 +50,12 @@ export const task_run = sqliteTable(
     index("task_run_flow_run")
       .on(t.flow_run_id, t.task_key, t.dynamic_key)
       .where(sql`typeof(flow_run_id) = 'text'`),
+    // The few task runs that started, or were expected to start, more than an hour after they got their id (`db/task-run-starts.ts`).
+    index("task_run_waited")
+      .on(t.workspace_id, t.expected_start_time, t.start_time)
+      .where(
+        sql`typeof(id) = 'blob' and id < unhex(printf('%012x', (max(coalesce(start_time, expected_start_time), coalesce(expected_start_time, start_time)) - 3600000000) / 1000))`,
+      ),
     // Background tasks that may be waiting for a task worker. Other task runs have no entry.
     index("task_run_waiting")
       .on(t.workspace_id, t.state_timestamp, t.id)

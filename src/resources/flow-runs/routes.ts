@@ -2,6 +2,7 @@
 import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { sql } from "drizzle-orm";
+import { startsOfExpectedSince, startsOfExpectedUntil } from "#db/expected-starts";
 import { checkDocuments } from "#db/rows/blocks";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { latenessOf, selectHistory } from "#db/run-estimates";
@@ -18,13 +19,22 @@ import { countRuns, listRuns } from "#resources/flow-runs/archived-lists";
 import { orArchived } from "#resources/flow-runs/archived-reads";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
 import { FlowRunResponse, FlowRunPolicy } from "#wire/runs";
+import { narrowed } from "#resources/flow-runs/sorted-page";
 import { FlowRunUpdate, updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
 import { Why } from "#resources/flow-runs/why/schema";
 import { findQueue } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
 import { printDuration } from "#wire/dates";
-import { HistoryFields, HistoryResponse, printHistory, windowOf, type HistoryRow } from "#wire/history";
+import {
+  endOf,
+  HistoryFields,
+  HistoryResponse,
+  printHistory,
+  windowOf,
+  type HistoryRow,
+  type HistoryWindow,
+} from "#wire/history";
 import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 import { Bool, Labels } from "#wire/scalars";
@@ -44,6 +54,10 @@ function countFlowRuns(tools: Tools, body: FilterBody): Promise<number> {
   if (asksForAllFlowRuns(filters)) return store(tools).countAll();
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
 }
+
+/** A condition on the starts of the runs that were expected in a window. */
+const inWindow = (workspaceId: string, window: HistoryWindow) =>
+  sql`${startsOfExpectedSince(workspaceId, window.start)} and ${startsOfExpectedUntil(workspaceId, endOf(window))}`;
 
 const FlowRunCreate = namedStrictObject("FlowRunCreate", {
   state: StateCreate.nullish(),
@@ -81,7 +95,12 @@ export const flowRunRoutes = [
       const window = windowOf(body);
       const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
       const where = whereClause("flow_runs", filters, tools.workspaceId);
-      const history = selectHistory(flow_run, where, window, tools.clock());
+      const history = selectHistory(
+        flow_run,
+        sql`${where} and ${inWindow(tools.workspaceId, window)}`,
+        window,
+        tools.clock(),
+      );
       return printHistory(window, await countRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRow>(history)));
     },
   ),
@@ -151,8 +170,9 @@ export const flowRunRoutes = [
     async list(asked, { limit, offset }) {
       const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
+      const page = narrowed(tools.workspaceId, where, { sort: body.sort, limit, offset });
       const order = orderBy("flow_runs", body.sort);
-      const runs = await listRuns(asked, "flow_runs", (own) => store(own).list(where, order, limit, offset));
+      const runs = await listRuns(asked, "flow_runs", (own) => store(own).list(page.where, order, limit, page.offset));
       const now = tools.clock();
       return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
     },

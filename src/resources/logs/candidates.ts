@@ -197,15 +197,17 @@ export class LogCandidates extends WorkspaceStore {
     window?: LogFilter["timestamp"],
   ): SQL {
     const { after_, before_ } = window ?? {};
-    const inWindow = sql`workspace_id = ${this.workspaceId}
-      and minute between ${isGiven(after_) ? minuteOf(after_) : EARLIEST} and ${isGiven(before_) ? before_ : LATEST}`;
-    const [furthest, direction, isWithin, order] =
+    const own = sql`workspace_id = ${this.workspaceId}`;
+    const since = sql`minute >= ${isGiven(after_) ? minuteOf(after_) : EARLIEST}`;
+    const until = sql`minute <= ${isGiven(before_) ? before_ : LATEST}`;
+    const [furthest, direction, isWithin, rest, order] =
       sort === "TIMESTAMP_DESC"
-        ? [sql`min`, sql`desc`, sql`>=`, sql`s.last_timestamp desc`]
-        : [sql`max`, sql`asc`, sql`<=`, sql`s.first_timestamp`];
-    const from = sql`(select run_id, minute from ${log_minute} where ${inWindow} and minute ${isWithin} (
+        ? [sql`min`, sql`desc`, sql`>=`, until, sql`s.last_timestamp desc`]
+        : [sql`max`, sql`asc`, sql`<=`, since, sql`s.first_timestamp`];
+    // Of two bounds on one side, SQLite would use only the first one to search the key.
+    const from = sql`(select run_id, minute from ${log_minute} where ${own} and ${rest} and minute ${isWithin} (
         select ${furthest}(minute) from (
-          select minute from ${log_minute} where ${inWindow} order by minute ${direction} limit ${most}))) m
+          select minute from ${log_minute} where ${own} and ${since} and ${until} order by minute ${direction} limit ${most}))) m
       cross join ${log_segment} s on s.workspace_id = ${this.workspaceId} and s.run_id = m.run_id
         and s.first_timestamp >= m.minute and s.first_timestamp < m.minute + ${MINUTE}`;
     return sql`${selectSegments(from, [sql`s.workspace_id = ${this.workspaceId}`, ...conditions], isWhole)}

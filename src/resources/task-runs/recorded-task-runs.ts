@@ -8,10 +8,11 @@ import { task_run } from "#db/tables/task-run";
 import { uuidText } from "#db/short/ids";
 import { taskPolicyForm } from "#db/short/policy";
 import { presentState } from "#db/short/states";
+import { BOUND, boundOfLastExpected, mayStartSince } from "#db/task-run-starts";
 import { isTaskRun, KEY_FORMS, workspaceIn } from "#db/task-run-keys";
 import type { AskedRuns } from "#events/emit";
 import { readRecorded } from "#events/read-recorded";
-import { type FilterBody, namesTaskRuns, toFilters, whereClause } from "#filters/joins";
+import { type FilterBody, namesStarts, namesTaskRuns, toFilters, whereClause } from "#filters/joins";
 import { orderBy, type TaskRunSort } from "#filters/sorts";
 import type { Micros } from "#lib/clock";
 import { mapPortions } from "#lib/portions";
@@ -78,8 +79,15 @@ export const meetsFilters = ({ workspaceId }: Tools, body: FilterBody) =>
 /** Selects a part without long values; see `inAnswers`. */
 export function selectPart(tools: Tools, body: ListBody, { limit, offset }: Part): SQL {
   const select = sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${meetsFilters(tools, body)}`;
-  if (body.sort !== "ID_DESC" || namesTaskRuns(toFilters(body)))
+  const isIndexed = body.sort === "ID_DESC" || body.sort === "EXPECTED_START_TIME_DESC";
+  if (!isIndexed || namesTaskRuns(toFilters(body)) || namesStarts(toFilters(body)))
     return sql`${select} order by ${orderBy("task_runs", body.sort)} limit ${limit} offset ${offset}`;
+  if (body.sort === "EXPECTED_START_TIME_DESC") {
+    const met = sql`met as not materialized (select * from ${task_run} where ${meetsFilters(tools, body)})`;
+    return sql`with ${met}, ${boundOfLastExpected(tools.workspaceId, limit + offset, tools.clock())}
+      select ${TASK_RUN_IN_LIST} from met as task_run where ${mayStartSince(tools.workspaceId, BOUND)}
+      order by ${orderBy("task_runs", body.sort)} limit ${limit} offset ${offset}`;
+  }
   // The key has the ids of each form in order.
   const first = KEY_FORMS.map(
     (form) => sql`select *, ${sql.raw(uuidText("id"))} as id_text from (

@@ -39,7 +39,7 @@ export const uiFlowRunRoutes = [
     async (asked) => {
       const { body, tools } = asked;
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const select = selectHistoryRuns(where, body, tools.clock());
+      const select = selectHistoryRuns(tools.workspaceId, where, body, tools.clock());
       const runs = await countRuns(asked, "flow_runs", ({ db }) => db.rows<HistoryRun>(select));
       return runs.map((run) => ({
         id: run.id,

@@ -1,12 +1,12 @@
 /** The statements of the routes under /ui/flow_runs. */
 import { type SQL, sql } from "drizzle-orm";
+import { boundOfLastExpected, flowRunStart, SINCE_BOUND, START_COLUMNS } from "#db/expected-starts";
 import { estimatedRunTimeOf, latenessOf } from "#db/run-estimates";
 import { uuidText } from "#db/short/ids";
 import { each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { ofFlowRuns } from "#db/task-run-keys";
-import { flowRunStart } from "#filters/criteria";
 import { orderBy, type FlowRunSort } from "#filters/sorts";
 import type { Micros } from "#lib/clock";
 import type { StateType } from "#wire/state";
@@ -28,24 +28,14 @@ export interface HistoryRun {
 }
 
 /** Selects `HistoryRun`s that meet `where`. A run that has no state or no time has no place in a history. */
-export function selectHistoryRuns(where: SQL, { sort, limit, offset }: Part, now: Micros): SQL {
-  const met = sql`select ${flow_run.id} as id, ${flow_run.state_type} as state_type, ${flowRunStart} as timestamp,
-      ${estimatedRunTimeOf(flow_run, now)} as duration, ${latenessOf(flow_run, now)} as lateness, expected_start_time
+export function selectHistoryRuns(workspaceId: string, where: SQL, { sort, limit, offset }: Part, now: Micros): SQL {
+  const met = sql`select ${START_COLUMNS}, ${flow_run.state_type} as state_type, ${flowRunStart} as timestamp,
+      ${estimatedRunTimeOf(flow_run, now)} as duration, ${latenessOf(flow_run, now)} as lateness
     from ${flow_run} where ${where} and ${flow_run.state_type} is not null and ${flowRunStart} is not null`;
   const page = sql`limit ${limit} offset ${offset}`;
   if (sort !== "EXPECTED_START_TIME_DESC") return sql`${met} order by ${orderBy("flow_runs", sort)} ${page}`;
-  return sql`with met as not materialized (${met}) select * from met where ${startsSince(limit + offset)}
-    order by expected_start_time desc, id desc ${page}`;
-}
-
-/**
- * The condition on the runs in `met` that were expected last, so that an index gives them. It is true for the last `count` runs by start,
- * and for all that started since the earliest time of these. Other runs were expected earlier, unless they started before they were
- * expected.
- */
-function startsSince(count: number): SQL {
-  const last = sql`select min(expected_start_time, timestamp) as earlier from met order by timestamp desc limit ${count}`;
-  return sql`timestamp >= coalesce((select min(earlier) from (${last})), -9e18)`;
+  return sql`with met as not materialized (${met}), ${boundOfLastExpected(workspaceId, limit + offset)}
+    select * from met where ${SINCE_BOUND} order by expected_start_time desc, id desc ${page}`;
 }
 
 /** Counts the task runs of flow runs, without those that stand for subflows. Flow runs without task runs have no row. */

@@ -1,0 +1,3 @@
+CREATE INDEX `flow_run_off_time` ON `flow_run` (`workspace_id`,`expected_start_time`,`start_time`) WHERE not (start_time between expected_start_time and expected_start_time + 86400000000);--> statement-breakpoint
+CREATE INDEX `flow_run_ended_as_live` ON `flow_run` (`workspace_id`,`state_name`) WHERE end_time is not null and state_name in ('Scheduled', 'Late', 'AwaitingRetry', 'AwaitingConcurrencySlot', 'Pending', 'Running', 'Retrying', 'Paused', 'Suspended', 'Cancelling');--> statement-breakpoint
+CREATE INDEX `task_run_waited` ON `task_run` (`workspace_id`,`expected_start_time`,`start_time`) WHERE typeof(id) = 'blob' and id < unhex(printf('%012x', (max(coalesce(start_time, expected_start_time), coalesce(expected_start_time, start_time)) - 3600000000) / 1000));
