@@ -4,6 +4,7 @@
  * the few other runs: late ones, and those that ended or were started by hand before they were due.
  */
 import { type SQL, sql } from "drizzle-orm";
+import { inline } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { DAY, type Micros } from "#lib/clock";
 
@@ -11,15 +12,17 @@ import { DAY, type Micros } from "#lib/clock";
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
 
 /** A condition on the starts of all runs that were expected at this time or later. */
-export function startsOfExpectedSince(workspaceId: string, time: Micros | SQL): SQL {
+export function startsOfExpectedSince(workspaceId: string, since: Micros): SQL {
+  const time = inline(since);
   const early = sql`select min(off.start_time) from ${offTime(workspaceId)} and off.expected_start_time >= ${time}`;
   return sql`${flowRunStart} >= coalesce(min(${time}, (${early})), ${time})`;
 }
 
 /** A condition on the starts of all runs that were expected at this time or earlier. */
-export function startsOfExpectedUntil(workspaceId: string, time: Micros): SQL {
+export function startsOfExpectedUntil(workspaceId: string, until: Micros): SQL {
+  const [time, latest] = [inline(until), inline(until + DAY)];
   const late = sql`select max(off.start_time) from ${offTime(workspaceId)} and off.expected_start_time <= ${time}`;
-  return sql`${flowRunStart} <= coalesce(max(${time + DAY}, (${late})), ${time + DAY})`;
+  return sql`${flowRunStart} <= coalesce(max(${latest}, (${late})), ${latest})`;
 }
 
 /** A run as a select of `lastExpected` needs it: the columns `id`, `start` (the same as `flowRunStart`) and `expected_start_time`. */

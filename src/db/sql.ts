@@ -15,6 +15,11 @@ export function list(values: readonly unknown[]): SQL {
   return sql`(select value from ${each(values)})`;
 }
 
+/** A time as a part of the statement, where binding it several times would take too many of the values of a statement. */
+export function inline(time: Micros): SQL {
+  return Number.isInteger(time) ? sql.raw(time.toFixed(0)) : sql`${time}`;
+}
+
 /** The new value of a column `updated`. It is later than the present value, so that no two changes of a row have the same time. */
 export function laterThan(column: SQLiteColumn, now: Micros): SQL {
   return sql`max(${column} + 1, ${now})`;

@@ -5,6 +5,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { shortWorkspace } from "#db/short/ids";
+import { inline } from "#db/sql";
 import { task_run } from "#db/tables/task-run";
 import { DAY, type Micros } from "#lib/clock";
 
@@ -12,7 +13,8 @@ import { DAY, type Micros } from "#lib/clock";
  * A condition that is true for all task runs that started, or were expected to start, at this time or later. It is not true for most others.
  * Rows with their ids as text, from before there were short ids, are not told apart.
  */
-export function mayStartSince(workspaceId: string, time: Micros | SQL): SQL {
+export function mayStartSince(workspaceId: string, since: Micros | SQL): SQL {
+  const time = typeof since === "number" ? inline(since) : since;
   const own = shortWorkspace(workspaceId);
   const waited = sql`select waited.id from ${task_run} as waited indexed by task_run_waited
     where waited.workspace_id = ${own} and typeof(waited.id) = 'blob'
