@@ -8,13 +8,13 @@ export interface Exception {
   /** The addresses and dialogs that may have the fault. Without it, all. */
   at?: RegExp;
   fault: RegExp;
+  /** Whether the fault depends on how fast the page is. */
+  isChance?: true;
 }
 
-/** Each of these must explain a fault, or the script fails: then it is no longer needed. */
+/** Each of these must explain a fault, unless it is a matter of chance, or the script fails: then it is no longer needed. */
 export const EXCEPTIONS: readonly Exception[] = [
   { reason: NO_AUTOMATIONS, at: /^routes$/, fault: /^\/automations\/automation\// },
-  { reason: NO_AUTOMATIONS, fault: /^(GET|POST) \/api\/automations\/.*: 404$/ },
-  { reason: NO_AUTOMATIONS, at: /^\/automations$/, fault: /^(view: Something went wrong|console: |does not show )/ },
   {
     reason: "The UI asks for a task run with an empty id if an artifact has none. The original refuses that, too.",
     at: /^\/artifacts\/artifact\//,
@@ -24,6 +24,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     reason: "Before it creates a block, the UI asks for one with the name. It expects that there is none.",
     at: /^block: create/,
     fault: /^GET \/api\/block_types\/slug\/secret\/block_documents\/name\/made-here: 404$/,
+    isChance: true,
   },
   {
     reason: "The UI asks once more for the work pool that it has deleted.",

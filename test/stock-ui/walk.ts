@@ -1,9 +1,12 @@
 /** Opens all addresses of the UI, and finds what is wrong on each. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type WatchedPage } from "./browser.ts";
 import { type Exception, unexplained } from "./exceptions.ts";
 import { type Address, addressesOf, deadAddressesOf, type Filled } from "./pages.ts";
+
+const MINUTE = 60_000;
 
 /** What a step of the walk came to: an address, or a dialog. */
 export interface Outcome {
@@ -35,10 +38,18 @@ export async function* walk(
   used: Set<Exception>,
   isWanted: (path: string) => boolean,
 ): AsyncGenerator<Outcome> {
+  const begun = Date.now();
   for (const address of [...addressesOf(filled), ...deadAddressesOf(filled)]) {
     if (!isWanted(address.path)) continue;
+    if (address.isByMinute) await nextMinute(begun);
     yield await outcomeOf(address.path, page, used, () => look(page, address));
   }
+}
+
+/** Waits until the minute is over in which the walk has begun. */
+async function nextMinute(begun: number): Promise<void> {
+  const over = (Math.floor(begun / MINUTE) + 1) * MINUTE;
+  if (Date.now() < over) await sleep(over - Date.now());
 }
 
 async function look(page: WatchedPage, { path, shows, isNextTab }: Address): Promise<void> {
