@@ -48,10 +48,11 @@ export class Scene {
     return this.watched.visit(path);
   }
 
-  /** Chooses from the menu "…" of the page, or of a part of it. */
+  /** Chooses from the menu "…" of the page, or of a part of it, and waits until what is opened has its values. */
   async choose(item: string, part: Locator = this.main): Promise<void> {
     await part.getByRole("button", { name: "Open menu" }).first().click();
     await this.page.getByRole("menuitem", { name: item, exact: true }).click();
+    await this.watched.settle();
   }
 
   /** The row of a table that begins with a text. */

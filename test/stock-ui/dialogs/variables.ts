@@ -22,7 +22,9 @@ export const VARIABLES: readonly Dialog[] = [
     async play(scene) {
       await scene.visit("/variables");
       await scene.choose("Edit", scene.row("made_here"));
-      await scene.dialog.locator(".cm-content").fill('"text"');
+      // The form gets the present value after it is shown.
+      await scene.dialog.locator(".cm-content", { hasText: "deep" }).fill('"text"');
+      await scene.dialog.locator(".cm-content", { hasText: /^"text"$/ }).waitFor();
       await scene.confirm("Save");
       await scene.expect(READ, { name: "made_here" }, { value: "text", tags: ["first"] });
     },
