@@ -60,6 +60,13 @@ export class Scene {
     return this.main.getByRole("row", { name: new RegExp(`^${text} `) });
   }
 
+  /** Replaces the text of a code editor. `fill` of the browser may add to the text, because the editor keeps a selection of its own. */
+  async rewrite(editor: Locator, text: string): Promise<void> {
+    await editor.click();
+    await this.page.keyboard.press("Control+A");
+    await this.page.keyboard.insertText(text);
+  }
+
   /** Presses a button of the open dialog, and waits until the dialog is gone and the answer is there. */
   async confirm(button: string): Promise<void> {
     const { dialog } = this;

@@ -10,7 +10,7 @@ export const VARIABLES: readonly Dialog[] = [
       await scene.visit("/variables");
       await scene.press("Add variable");
       await scene.dialog.getByLabel("Name").fill("made_here");
-      await scene.dialog.locator(".cm-content").fill('{"deep": [1, null]}');
+      await scene.rewrite(scene.dialog.locator(".cm-content"), '{"deep": [1, null]}');
       await scene.dialog.getByPlaceholder("Enter tags").fill("first");
       await scene.page.keyboard.press("Enter");
       await scene.confirm("Create");
@@ -22,9 +22,7 @@ export const VARIABLES: readonly Dialog[] = [
     async play(scene) {
       await scene.visit("/variables");
       await scene.choose("Edit", scene.row("made_here"));
-      // The form gets the present value after it is shown.
-      await scene.dialog.locator(".cm-content", { hasText: "deep" }).fill('"text"');
-      await scene.dialog.locator(".cm-content", { hasText: /^"text"$/ }).waitFor();
+      await scene.rewrite(scene.dialog.locator(".cm-content", { hasText: "deep" }), '"text"');
       await scene.confirm("Save");
       await scene.expect(READ, { name: "made_here" }, { value: "text", tags: ["first"] });
     },
