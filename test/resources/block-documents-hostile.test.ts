@@ -2,12 +2,12 @@
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { MAX_NESTED } from "#db/block-trees";
-import { hideSecrets, MASK, revealSecrets, secretPaths } from "#resources/block-documents/secrets";
+import { hideSecrets, MASK, revealSecrets, secretFields } from "#resources/block-documents/secrets";
 import { unmask } from "#resources/block-documents/unmask";
 import { DocumentReader } from "#resources/block-documents/read-documents";
 import { withTools } from "../support/tools";
 import { api, unique, WORKSPACE } from "../support/world";
-import { type Data, dataOf, refer, type Shown } from "./blocks-world";
+import { type Data, dataOf, pathsOf, refer, type Shown } from "./blocks-world";
 
 const MANY = 30_000;
 
@@ -43,7 +43,7 @@ describe("a block with tens of thousands of secret fields", () => {
 
   test("has the paths of its secrets, without those below others", () => {
     const nested = names.map((name) => `${name}.inner`);
-    expect(secretPaths({ secret_fields: [...nested, ...names] })).toHaveLength(MANY);
+    expect(pathsOf(secretFields({ secret_fields: [...nested, ...names] }))).toHaveLength(MANY);
   });
 });
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Data, hideSecrets, MASK, revealSecrets, secretPaths } from "#resources/block-documents/secrets";
+import { type Data, hideSecrets, MASK, revealSecrets, secretFields } from "#resources/block-documents/secrets";
+import { pathsOf } from "./blocks-world";
 import { unmask } from "#resources/block-documents/unmask";
 
 const key = fc.constantFrom("a", "b", "c", "__proto__");
@@ -99,10 +100,10 @@ describe("the paths of secrets", () => {
     [["a.*.b"], [["a"]]],
     [["a.b.c", "a"], [["a"]]],
   ])("of %j are %j", ([patterns, paths]) => {
-    expect(secretPaths({ secret_fields: patterns }).map(({ path }) => path)).toEqual(paths);
+    expect(pathsOf(secretFields({ secret_fields: patterns }))).toEqual(paths);
   });
 
   test.for([{}, { secret_fields: null }, { secret_fields: [1] }, null])("of %j are none", (fields) => {
-    expect(secretPaths(fields)).toEqual([]);
+    expect(pathsOf(secretFields(fields))).toEqual([]);
   });
 });

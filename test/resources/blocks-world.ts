@@ -1,4 +1,5 @@
 /** Builders for block types, schemas and documents. */
+import type { SecretFields } from "#resources/block-documents/secrets";
 import { api, unique } from "../support/world";
 
 export type Data = Record<string, unknown>;
@@ -48,3 +49,8 @@ export async function dataOf(id: string, include_secrets = true): Promise<Data> 
 
 /** A reference to a document, as clients send it. */
 export const refer = ({ id }: { id: string }) => ({ $ref: { block_document_id: id } });
+
+/** The paths of secret fields. */
+export function pathsOf({ inner, end }: SecretFields): (readonly string[])[] {
+  return end ? [end.path] : [...inner.values()].flatMap(pathsOf);
+}

@@ -22,18 +22,16 @@ export interface Tree<Key, End> {
 
 export const emptyTree = <Key, End>(): Tree<Key, End> => ({ inner: new Map() });
 
-/** Adds a path to the tree. Gives false, and adds nothing, if the tree has a path that begins this one. */
-export function grow<Key, End>(root: Tree<Key, End>, path: readonly Key[], end: End): boolean {
+/** Adds a path to the tree, unless the tree has a path that begins this one. */
+export function grow<Key, End>(root: Tree<Key, End>, path: readonly Key[], end: End): void {
   let here = root;
   for (const key of path) {
-    if (here.end !== undefined) return false;
+    if (here.end !== undefined) return;
     const inner: Tree<Key, End> = here.inner.get(key) ?? emptyTree();
     here.inner.set(key, inner);
     here = inner;
   }
-  if (here.end !== undefined) return false;
-  here.end = end;
-  return true;
+  here.end ??= end;
 }
 
 /** A copy of an object with other values. */

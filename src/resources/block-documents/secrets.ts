@@ -30,15 +30,9 @@ interface FieldPath {
 export type SecretFields = Tree<string, FieldPath>;
 
 /**
- * The paths of the secret fields. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
+ * The secret fields of a schema. A pattern of a schema (`secret_fields`) is a path with dots; all below a `*` is secret.
  * A path below another one is left out.
  */
-export function secretPaths(fields: unknown): FieldPath[] {
-  const tree: SecretFields = emptyTree();
-  return patternsOf(fields).filter((one) => grow(tree, one.path, one));
-}
-
-/** The secret fields of a schema. */
 export function secretFields(fields: unknown): SecretFields {
   const tree: SecretFields = emptyTree();
   for (const one of patternsOf(fields)) grow(tree, one.path, one);
